@@ -1,0 +1,97 @@
+"""Plans: one row per optimisation run and one per vehicle in it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from charging.models import Session
+from depot.models import Connector, Depot, Reservation, Vehicle
+
+
+class PlanningState(models.Model):
+    """Per depot: whether a plan is asked for, and the fencing epoch that lets only the newest planner write (S20)."""
+
+    depot = models.OneToOneField(Depot, on_delete=models.CASCADE, related_name="planning")
+    epoch = models.PositiveBigIntegerField(default=0)
+    requests = models.PositiveBigIntegerField(default=0, help_text="how often a plan was asked for, ever")
+    served_requests = models.PositiveBigIntegerField(default=0, help_text="the request count the last started run saw")
+    requested_because = models.CharField(max_length=40, blank=True)
+    queued_at = models.DateTimeField(null=True, blank=True, help_text="a run is queued and has not started")
+    started_at = models.DateTimeField(null=True, blank=True)
+    planned_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.depot} epoch {self.epoch}"
+
+
+class PlanRun(models.Model):
+    """One optimisation of one depot: what asked for it, what it saw, how it ended."""
+
+    class Status(models.TextChoices):
+        PUBLISHED = "published", "Published"
+        SUPERSEDED = "superseded", "Superseded by a newer run"
+        REFUSED = "refused", "Refused by the checker"
+        FAILED = "failed", "Failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    depot = models.ForeignKey(Depot, on_delete=models.CASCADE, related_name="plan_runs")
+    epoch = models.PositiveBigIntegerField()
+    trigger = models.CharField(max_length=40)
+    slot = models.DateTimeField(null=True, blank=True, help_text="beat slot this run serves; a second beat finds it taken")
+    algorithm = models.CharField(max_length=50)
+    status = models.CharField(max_length=12, choices=Status)
+    solver_status = models.CharField(max_length=100, blank=True)
+    message = models.CharField(max_length=500, blank=True)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField()
+    horizon_start = models.DateTimeField()
+    resolution_s = models.PositiveIntegerField()
+    steps = models.PositiveIntegerField()
+    timings_s = models.JSONField(default=dict)
+    vehicles = models.PositiveIntegerField(default=0)
+    deferred = models.JSONField(default=list, help_text="vehicles outside the horizon")
+    energy_kwh = models.FloatField(default=0)
+    shortfall_kwh = models.FloatField(default=0)
+    cost = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    site = models.JSONField(default=dict, help_text="per node: limit, building and planned kW per step")
+
+    class Meta:
+        ordering = ["-started_at"]
+        indexes = [models.Index(fields=["depot", "-started_at"], name="plan_run_newest")]
+        constraints = [
+            models.UniqueConstraint(fields=["depot", "slot"], name="plan_run_one_per_beat_slot"),
+            models.UniqueConstraint(fields=["depot", "epoch"], name="plan_run_one_per_epoch"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.depot} {self.started_at:%d %b %H:%M:%S} ({self.status})"
+
+
+class Plan(models.Model):
+    """Planned power of one vehicle, per step of its run, with the reason for each step."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    run = models.ForeignKey(PlanRun, on_delete=models.CASCADE, related_name="plans")
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="plans")
+    vehicle = models.ForeignKey(Vehicle, on_delete=models.SET_NULL, null=True, blank=True, related_name="plans")
+    session = models.ForeignKey(Session, on_delete=models.SET_NULL, null=True, blank=True, related_name="plans")
+    reservation = models.ForeignKey(Reservation, on_delete=models.SET_NULL, null=True, blank=True, related_name="plans")
+    arrival_at = models.DateTimeField()
+    departure_at = models.DateTimeField()
+    power_kw = models.JSONField(help_text="kW per step")
+    reasons = models.JSONField(help_text="reason code per step")
+    need_kwh = models.FloatField()
+    energy_kwh = models.FloatField()
+    shortfall_kwh = models.FloatField(default=0)
+    shortfall_reason = models.CharField(max_length=20, blank=True)
+    remedy = models.CharField(max_length=300, blank=True)
+    predicted_soc_percent = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "connector", "departure_at"], name="plan_once_per_visit")]
+
+    def __str__(self) -> str:
+        return f"{self.vehicle or 'unknown vehicle'}: {self.energy_kwh:.1f} kWh"

@@ -1,0 +1,1 @@
+"""Listens to what changes a plan's inputs."""
