@@ -61,3 +61,15 @@ class StatusNotice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.station}/{self.number} {self.status}"
+
+
+class MeterState(models.Model):
+    """The latest reading of a station's main meter (connector 0), for example a building's load."""
+
+    station = models.OneToOneField(Station, on_delete=models.CASCADE, related_name="meter_state")
+    power_kw = models.FloatField()
+    energy_wh = models.FloatField(null=True, blank=True)
+    sampled_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.station}: {self.power_kw:.1f} kW"
