@@ -17,7 +17,7 @@ REDACTED = "[redacted]"
 SECRET_NAMES = frozenset(
     {"authorizationkey", "authorization", "password", "passwd", "apikey", "token", "secret", "secretkey", "cookie"}
 )
-# `Authorization: Basic eHg=`, `"AuthorizationKey": "00ff"`, `api_key=abc`, `redis://:pw@host`: the same names inside a text.
+# the same names inside a text: `Authorization: Basic eHg=`, `"AuthorizationKey": "00ff"`, `api_key=abc`
 SECRET_PAIR = re.compile(
     r"""(?ix)(["']?\b(?:authorization[_-]?key|authorization|password|passwd|api[_-]?key|token|secret(?:[_-]?key)?)\b["']?
         \s*[:=]\s*(?:(?:basic|bearer|api-key|token)\s+)?["']?)(?!\[redacted\])([^\s"',;&}\])]+)"""

@@ -1,0 +1,37 @@
+"""Bring the database up to date in this process: it saves the start of another Python."""
+
+from __future__ import annotations
+
+from django.core.management import call_command
+from django.db import DatabaseError, connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from depot.supervisor.errors import StartRefused
+
+
+def unapplied_migrations() -> int:
+    """How many migrations are missing, from the loader's graph alone, without rendering a single model."""
+    try:
+        executor = MigrationExecutor(connection)
+        return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except DatabaseError as error:
+        raise StartRefused(f"The database does not answer: {str(error).strip()}. Check DATABASE_URL.") from None
+
+
+def migrate() -> None:
+    if unapplied_migrations():
+        call_command("migrate", verbosity=0, interactive=False)
+
+
+def require_migrated() -> None:
+    if count := unapplied_migrations():
+        raise StartRefused(f"The database lacks {count} migrations: run `manage.py migrate` first.")
+
+
+def seed_demo(*, scenario: str, api_key: str) -> None:
+    call_command("seed_demo", scenario=scenario, api_key=api_key, verbosity=0)
+
+
+def close_connections() -> None:
+    """No child may inherit a database connection."""
+    connections.close_all()
