@@ -1,0 +1,188 @@
+"""What the engine schedules: one active session or one future reservation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from scheduling.engine.arrays import FloatArray
+from scheduling.engine.horizon import Horizon, require_aware
+
+CHARGING_RATE_VOLTAGE = 240.0
+"""Voltage that `ChargingRateUnit.convert` takes when none is given, V."""
+
+CHARGING_PROFILE_ID = 1
+CHARGING_PROFILE_PURPOSE = "TxProfile"
+CHARGING_PROFILE_STACK_LEVEL = 1
+CHARGING_PROFILE_KIND = "Absolute"
+
+
+class ChargingRateUnit(Enum):
+    """Unit of a charging limit: W (inside the engine: kW) or A per phase. OCPP 1.6 §7.13."""
+
+    W = "W"
+    A = "A"
+
+    def convert(self, value: float, unit: ChargingRateUnit, voltage: float | None = None) -> float:
+        """`value` in `unit` (kW or A) as a single-phase limit in this unit (W or A); no voltage means 240 V."""
+        if voltage is not None and voltage < 0:
+            raise ValueError(f"Voltage {voltage} V is negative.")
+        volts = voltage or CHARGING_RATE_VOLTAGE
+        if unit is ChargingRateUnit.A:
+            return value if self is ChargingRateUnit.A else value * volts
+        watts = value * 1000.0
+        return watts if self is ChargingRateUnit.W else watts / volts
+
+
+def _no_power() -> FloatArray:
+    return np.zeros(0)
+
+
+@dataclass(eq=False)
+class EV:
+    """A vehicle with its need; powers in kW and energy in kWh, or in A per phase and Ah where `unit` is A.
+
+    `energy` goes into the battery; the meter sees `energy / efficiency`. Equality and hash look at `ev_id` only.
+    """
+
+    ev_id: int | str
+    active: bool
+    station_id: int | str
+    connector_id: int | str
+    min_power: float
+    max_power: float
+    arrival_time: datetime
+    departure_time: datetime
+    energy: float
+    unit: ChargingRateUnit = ChargingRateUnit.W
+    voltage: float = 230.0
+    power: FloatArray = field(default_factory=_no_power, repr=False)  # result: one value per step, in `unit`
+    _: KW_ONLY
+    phases: int = 3
+    priority: int = 1
+    free_power: float = 0.0
+    """kW: the connector's fallback, which every node above it counts whether it is used or not."""
+    nodes: tuple[str, ...] = ()
+    """Names of the tree's nodes above the connector, leaf first; empty means the root."""
+    phase_map: str = "123"
+    """Site phases that the connector's L1, L2, L3 are wired to; a one-phase vehicle on L2 has "2"."""
+    name: str = ""
+    max_periods: int = 12
+    soc: float | None = None
+    """State of charge, %; for information."""
+    battery_kwh: float | None = None
+    efficiency: float = 1.0
+    in_force: FloatArray | None = field(default=None, repr=False)
+    """The plan in force, kW per step; replanning keeps to it where that costs nothing."""
+    horizon: Horizon | None = field(default=None, repr=False)
+    """Time grid of `power`; set by the algorithm."""
+
+    def __post_init__(self) -> None:
+        self.arrival_time = require_aware(self.arrival_time, f"Arrival of vehicle {self.ev_id}")
+        self.departure_time = require_aware(self.departure_time, f"Departure of vehicle {self.ev_id}")
+        if wrong := "; ".join(self._defects()):
+            raise ValueError(f"Vehicle {self.ev_id}: {wrong}.")
+
+    def _defects(self) -> list[str]:
+        numbers = (self.min_power, self.max_power, self.energy, self.voltage, self.free_power, self.efficiency)
+        if not all(map(math.isfinite, numbers)):
+            return ["every number must be finite"]
+        rules = (
+            (self.min_power >= 0, f"minimum power {self.min_power} is negative"),
+            (self.min_power <= self.max_power, f"minimum power {self.min_power} is above maximum {self.max_power}"),
+            (self.departure_time > self.arrival_time, f"departure {self.departure_time} is not after its arrival"),
+            (self.energy >= 0, f"energy {self.energy} is negative"),
+            (self.voltage > 0, f"voltage {self.voltage} V must be above zero"),
+            (self.phases in (1, 2, 3), f"{self.phases} phases are not 1, 2 or 3"),
+            (
+                set(self.phase_map) <= set("123") and self.phase_map,
+                f"phase map {self.phase_map!r} is not made of 1, 2, 3",
+            ),
+            (self.free_power >= 0, f"fallback {self.free_power} kW is negative"),
+            (0 < self.efficiency <= 1, f"efficiency {self.efficiency} is not in (0, 1]"),
+        )
+        return [sentence for fulfilled, sentence in rules if not fulfilled]
+
+    def __eq__(self, other: object) -> bool:
+        return self.ev_id == other.ev_id if isinstance(other, EV) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.ev_id)
+
+    @property
+    def kw_per_unit(self) -> float:
+        """kW that one native unit of power stands for (1 for W; volts x phases / 1000 for A per phase)."""
+        return 1.0 if self.unit is ChargingRateUnit.W else self.voltage * self.phases / 1000.0
+
+    @property
+    def power_kw(self) -> FloatArray:
+        """The plan in kW, whatever the native unit, shape (steps,)."""
+        return self.power * self.kw_per_unit
+
+    def grid(self, now: datetime | None = None) -> Horizon:
+        """The vehicle's horizon, begun at `now` if that is given."""
+        if now is None and self.horizon is None:
+            raise ValueError(f"Vehicle {self.ev_id} has no horizon yet: pass `now` or calculate a plan.")
+        if now is None or (self.horizon is not None and require_aware(now, "Now") == self.horizon.start):
+            assert self.horizon is not None
+            return self.horizon
+        if self.horizon is not None:
+            return Horizon(now, self.horizon.resolution, self.horizon.steps)
+        return Horizon(now, steps=len(self.power) or 96)
+
+    def arrival_index(self, now: datetime | None = None, horizon: Horizon | None = None) -> int:
+        """First usable step: an active vehicle starts now, a future one at the first border after its arrival."""
+        grid = horizon or self.grid(now)
+        if self.active and self.arrival_time <= grid.start:
+            return 0
+        return grid.first_step_at_or_after(self.arrival_time)
+
+    def departure_index(self, now: datetime | None = None, horizon: Horizon | None = None) -> int:
+        """First unusable step, at most the number of steps."""
+        return (horizon or self.grid(now)).last_border_at_or_before(self.departure_time)
+
+    def energy_charged(self) -> float:
+        """Energy of the plan at the meter, kWh or Ah."""
+        if self.power.size == 0:
+            return 0.0
+        return float(self.power @ self.grid().hours)
+
+    def charging_profile(self, now: datetime, unit: ChargingRateUnit | None = None) -> dict[str, Any]:
+        """The plan as OCPP 1.6 csChargingProfiles: whole seconds, limits rounded down to 0.1, at most `max_periods`."""
+        from scheduling.engine.profile import periods_of
+
+        horizon = self.grid(now)
+        periods = periods_of(self.power_kw, horizon, **self._wire(unit), max_periods=self.max_periods)
+        return self._profile(horizon.start, unit, [(period.start_s, period.limit) for period in periods])
+
+    def current_charging_profile(self, now: datetime, unit: ChargingRateUnit | None = None) -> dict[str, Any]:
+        """Only the step that holds now, as one period."""
+        from scheduling.engine.profile import to_wire
+
+        kw = float(self.power_kw[0]) if self.power.size else 0.0
+        return self._profile(self.grid(now).start, unit, [(0, to_wire(kw, **self._wire(unit)))])
+
+    def _wire(self, unit: ChargingRateUnit | None) -> dict[str, Any]:
+        return {"unit": unit or self.unit, "voltage": self.voltage, "phases": self.phases}
+
+    def _profile(
+        self, start: datetime, unit: ChargingRateUnit | None, periods: list[tuple[int, float]]
+    ) -> dict[str, Any]:
+        return {
+            "chargingProfileId": CHARGING_PROFILE_ID,
+            "stackLevel": CHARGING_PROFILE_STACK_LEVEL,
+            "chargingProfilePurpose": CHARGING_PROFILE_PURPOSE,
+            "chargingProfileKind": CHARGING_PROFILE_KIND,
+            "chargingSchedule": {
+                "startSchedule": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "chargingRateUnit": (unit or self.unit).value,
+                "chargingSchedulePeriod": [
+                    {"startPeriod": start_s, "limit": limit, "numberPhases": self.phases} for start_s, limit in periods
+                ],
+            },
+        }

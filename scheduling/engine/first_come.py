@@ -1,0 +1,30 @@
+"""First come, first served."""
+
+import numpy as np
+
+from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.arrays import FloatArray, IntArray
+from scheduling.engine.problem import Problem
+
+
+class FirstComeFirstServed(Algorithm):
+    """Serve vehicles in order of arrival, each as fast as the tree allows."""
+
+    def allocate(self, problem: Problem) -> FloatArray:
+        """Power per EV and step, kW, shape (n_ev, steps)."""
+        arrivals = np.array([ev.arrival_time.timestamp() for ev in problem.evs])
+        return serve_one_by_one(problem, arrivals)
+
+
+def serve_one_by_one(problem: Problem, key: FloatArray | IntArray) -> FloatArray:
+    """Vehicles in rising order of `key` (n_ev,), ties by priority, then id; each takes the earliest steps left."""
+    headroom, steps = problem.headroom(), np.arange(problem.horizon.steps)
+    for i in ranked(problem, key):
+        headroom.serve(int(i), steps)
+    return headroom.power
+
+
+def ranked(problem: Problem, key: FloatArray | IntArray) -> IntArray:
+    """Vehicle indices in rising order of `key`, ties by priority, then id: the input's order does not matter."""
+    names = np.argsort(np.argsort(np.array([str(ev.ev_id).zfill(24) for ev in problem.evs])))
+    return np.lexsort((names, -problem.priority, key)).astype(np.int64)

@@ -1,0 +1,39 @@
+"""The exact linear programme through PuLP, then the repair for minimum power."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.arrays import FloatArray
+from scheduling.engine.model import linear_model
+from scheduling.engine.problem import Problem
+from scheduling.engine.pulp_highs import SolverFailed, pulp_problem, solve
+from scheduling.engine.repair import repair
+
+
+class PulpLinearProgram(Algorithm):
+    """Most urgent energy first, then least money, then early: optimal without minimum powers, repaired for them.
+
+    `options.solver` chooses HiGHS (in memory) or CBC (a child process). Without an optimum in time the plan is the
+    greedy one of the repair alone, and `status` says so.
+    """
+
+    relaxed: FloatArray | None = None
+    """The optimum before the repair, kW, shape (n_ev, steps)."""
+
+    def allocate(self, problem: Problem) -> FloatArray:
+        """Power per EV and step, kW, shape (n_ev, steps)."""
+        self.relaxed = None
+        try:
+            with self.stage("build"):
+                model = linear_model(problem)
+                lp, columns = pulp_problem(model)
+            with self.stage("solve"):
+                values = solve(lp, columns, self.options.solver, self.options.time_limit_s)
+            self.relaxed = model.power_of(values)
+            self.status = "optimal"
+        except (SolverFailed, OSError) as error:
+            self.status = f"fallback: {error}"
+        with self.stage("repair"):
+            return repair(problem, problem.zeros() if self.relaxed is None else np.asarray(self.relaxed))

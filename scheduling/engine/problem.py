@@ -1,0 +1,139 @@
+"""The planning problem as arrays: what an algorithm sees, in kW, kWh and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from scheduling.engine.arrays import BoolArray, FloatArray, IntArray
+from scheduling.engine.ev import EV
+from scheduling.engine.headroom import Headroom
+from scheduling.engine.horizon import Horizon
+from scheduling.engine.tree import PowerTree, Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Vehicles, time grid, limits and prices of one run. Arrays are (n_ev,), (steps,) or (n_ev, steps)."""
+
+    evs: tuple[EV, ...]
+    horizon: Horizon
+    tree: PowerTree
+    price_per_kwh: FloatArray  # (steps,)
+    first_step: IntArray  # (n_ev,) first usable step
+    last_step: IntArray  # (n_ev,) first step after the usable ones
+    min_power: FloatArray  # (n_ev,) kW
+    max_power: FloatArray  # (n_ev,) kW
+    need_kwh: FloatArray  # (n_ev,) at the meter
+    priority: IntArray  # (n_ev,) higher is more important
+    free_power: FloatArray  # (n_ev,) kW that no node counts
+    co2_per_kwh: FloatArray | None = None  # (steps,) kg per kWh
+
+    @staticmethod
+    def of(
+        evs: Sequence[EV],
+        horizon: Horizon,
+        tree: PowerTree,
+        price_per_kwh: Sequence[float] | FloatArray | None = None,
+        co2_per_kwh: FloatArray | None = None,
+    ) -> Problem:
+        """Build the problem; ValueError if two rows carry the same vehicle or the prices do not fit the horizon."""
+        _refuse_duplicates(evs)
+        price = np.zeros(horizon.steps) if price_per_kwh is None else np.asarray(price_per_kwh, dtype=np.float64)
+        if price.shape != (horizon.steps,):
+            raise ValueError(f"{price.size} prices do not fit a horizon of {horizon.steps} steps.")
+        if not np.isfinite(price).all():
+            raise ValueError("A price is not a finite number.")
+        kw = np.array([ev.kw_per_unit for ev in evs], dtype=np.float64)
+        return Problem(
+            evs=tuple(evs),
+            horizon=horizon,
+            tree=tree,
+            price_per_kwh=price,
+            first_step=np.array([ev.arrival_index(horizon=horizon) for ev in evs], dtype=np.int64),
+            last_step=np.array([ev.departure_index(horizon=horizon) for ev in evs], dtype=np.int64),
+            min_power=kw * np.array([ev.min_power for ev in evs], dtype=np.float64),
+            max_power=kw * np.array([ev.max_power for ev in evs], dtype=np.float64),
+            need_kwh=kw * np.array([ev.energy / ev.efficiency for ev in evs], dtype=np.float64),
+            priority=np.array([ev.priority for ev in evs], dtype=np.int64),
+            free_power=np.array([ev.free_power for ev in evs], dtype=np.float64),
+            co2_per_kwh=co2_per_kwh,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_ev, steps)."""
+        return len(self.evs), self.horizon.steps
+
+    @property
+    def hours(self) -> FloatArray:
+        """Length of each step, h, shape (steps,)."""
+        return self.horizon.hours
+
+    @property
+    def departure_step(self) -> IntArray:
+        """Another name of `last_step`, as algorithms speak."""
+        return self.last_step
+
+    def zeros(self) -> FloatArray:
+        """A plan in which nobody charges, kW, shape (n_ev, steps)."""
+        return np.zeros(self.shape)
+
+    @cached_property
+    def present(self) -> BoolArray:
+        """Where a vehicle may charge, shape (n_ev, steps)."""
+        step = np.arange(self.horizon.steps)
+        result: BoolArray = (step >= self.first_step[:, None]) & (step < self.last_step[:, None])
+        return result
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The tree's limits as linear rows."""
+        return self.tree.rows(self)
+
+    @cached_property
+    def deliverable_kwh(self) -> FloatArray:
+        """What each vehicle could take if it were alone and no limit held, kWh, shape (n_ev,)."""
+        result: FloatArray = (self.present * self.hours).sum(axis=1) * self.max_power
+        return result
+
+    @cached_property
+    def laxity_hours(self) -> FloatArray:
+        """Hours of its stay a vehicle can spare; negative if full power all the time is too little, shape (n_ev,)."""
+        stay = (self.present * self.hours).sum(axis=1)
+        never = np.full(len(self.evs), np.inf)
+        charging = np.divide(self.need_kwh, self.max_power, out=never, where=self.max_power > 0)
+        laxity: FloatArray = stay - charging
+        return laxity
+
+    def excess_power(self, power: FloatArray) -> FloatArray:
+        """The part of each power that the nodes count, kW, same shape."""
+        return np.maximum(power - self.free_power[:, None], 0.0)
+
+    def energy(self, power: FloatArray) -> FloatArray:
+        """Energy per vehicle at the meter, kWh, shape (n_ev,)."""
+        result: FloatArray = power @ self.hours
+        return result
+
+    def unmet(self, power: FloatArray) -> FloatArray:
+        """Need that the plan leaves, kWh, shape (n_ev,)."""
+        return np.maximum(self.need_kwh - self.energy(power), 0.0)
+
+    def cost(self, power: FloatArray) -> float:
+        """Money for the energy of the plan."""
+        return float(power.sum(axis=0) @ (self.hours * self.price_per_kwh))
+
+    def headroom(self, power: FloatArray | None = None) -> Headroom:
+        """What the tree still allows beside `power` (nothing, by default)."""
+        return Headroom(self, self.zeros() if power is None else power)
+
+
+def _refuse_duplicates(evs: Sequence[EV]) -> None:
+    rows: dict[int | str, int] = {}
+    for row, ev in enumerate(evs):
+        if ev.ev_id in rows:
+            raise ValueError(f"Vehicle id {ev.ev_id!r} comes twice, in rows {rows[ev.ev_id]} and {row}.")
+        rows[ev.ev_id] = row
