@@ -49,6 +49,7 @@ CHROMIUM_ARGUMENTS = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    shutil.rmtree(settings.VAR, ignore_errors=True)  # of a killed run with the same process id
     Path(settings.VAR).mkdir(mode=0o700)
     config.add_cleanup(lambda: shutil.rmtree(settings.VAR, ignore_errors=True))
     if "services" in REQUIRED and not SERVICES_GIVEN:

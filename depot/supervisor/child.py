@@ -23,12 +23,13 @@ _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """What to run and how long a polite stop may take [s] before SIGKILL."""
+    """What to run and how long a polite stop may take [s] before SIGKILL; a lower stage stops earlier."""
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     grace_s: float = 0.5
+    stop_stage: int = 0
 
 
 def restart_delay_s(failures: int) -> float:

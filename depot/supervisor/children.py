@@ -29,7 +29,7 @@ def broker(socket: Path, folder: Path) -> ChildSpec:
         "daemonize": "no",
     }
     argv = [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
-    return ChildSpec("broker", tuple(argv), grace_s=0.3)
+    return ChildSpec("broker", tuple(argv), grace_s=0.3, stop_stage=2)
 
 
 def web(host: str, port: int) -> ChildSpec:
@@ -46,12 +46,13 @@ def web(host: str, port: int) -> ChildSpec:
     }
     words = (word for pair in options.items() for word in pair)
     argv = (sys.executable, "-m", "uvicorn", "depot.asgi:application", *words, "--no-access-log", "--no-server-header")
-    return ChildSpec("web", argv, grace_s=0.9)
+    return ChildSpec("web", argv, grace_s=0.9, stop_stage=1)
 
 
 def worker() -> ChildSpec:
+    """An idle pool needs two seconds to close itself; unfinished tasks are acknowledged late, so none is lost."""
     argv = _celery("worker", "--queues=planning,default", "--pool=prefork", f"--concurrency={POOL_PROCESSES}")
-    return ChildSpec("worker", (*argv, "--without-gossip", "--without-mingle"), grace_s=0.7)
+    return ChildSpec("worker", (*argv, "--without-gossip", "--without-mingle"), grace_s=1.2)
 
 
 def beat(var: Path) -> ChildSpec:

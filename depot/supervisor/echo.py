@@ -13,7 +13,9 @@ LARGEST_LOG_BYTES = 20_000_000
 LINES_PER_WINDOW = 20
 WINDOW_S = 10.0
 SERIOUS = {"warning", "error", "critical"}
-SERIOUS_TEXT = re.compile(r"\b(WARNING|ERROR|CRITICAL|FATAL|Error:)|Traceback \(most recent")
+SERIOUS_TEXT = re.compile(r"\b(WARNING|ERROR|CRITICAL|FATAL|\w*Error:)")
+# the broker warns about saving to disk, which it does not do here
+IRRELEVANT = ("Memory overcommit must be enabled", "TCP backlog setting", "Transparent Huge Pages")
 NOT_WORDS = {"event", "level", "logger", "timestamp", "exception"}
 
 
@@ -22,13 +24,15 @@ def summary_of(line: str) -> str | None:
     try:
         entry = json.loads(line)
     except ValueError:
-        return line if SERIOUS_TEXT.search(line) else None
+        serious = SERIOUS_TEXT.search(line) and not any(words in line for words in IRRELEVANT)
+        return line if serious else None
     if not isinstance(entry, dict) or entry.get("level") not in SERIOUS:
         return None
     words = [f"{key}={value}" for key, value in entry.items() if key not in NOT_WORDS]
     if isinstance(entry.get("exception"), str):
         words.append(entry["exception"].strip().rsplit("\n", 1)[-1])
-    return " ".join([f"{entry['level']}: {entry.get('event', '')}", *words])
+    event = (str(entry.get("event", "")).splitlines() or [""])[0]
+    return " ".join([f"{entry['level']}: {event}", *words])
 
 
 def last_lines(path: Path, count: int = 12) -> list[str]:

@@ -125,14 +125,16 @@ class Supervisor:
             watch()
 
     def stop(self) -> None:
-        """Last started first stopped; each gets its grace, then SIGKILL for its whole group."""
-        for child in reversed(self.children):
-            child.terminate()
-            deadline = self.clock() + child.spec.grace_s
-            while child.running and self.clock() < deadline:
-                time.sleep(0.01)
-            child.kill_group()
-        for child in self.children:
-            if child.process is not None:
-                child.process.wait()
+        """Stage by stage, last started first: all are asked at once, each has its grace, then SIGKILL for its group."""
+        for stage in sorted({child.spec.stop_stage for child in self.children}):
+            leaving = [child for child in reversed(self.children) if child.spec.stop_stage == stage]
+            asked_at = self.clock()
+            for child in leaving:
+                child.terminate()
+            for child in leaving:
+                while child.running and self.clock() - asked_at < child.spec.grace_s:
+                    time.sleep(0.01)
+                child.kill_group()
+                if child.process is not None:
+                    child.process.wait()
         self.children.clear()

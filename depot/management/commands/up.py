@@ -47,6 +47,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        os.umask(0o077)  # database, credentials and logs are this user's
         try:
             var = prepare_folder(Path(settings.VAR).absolute())
             lock = UpLock.take(var)
