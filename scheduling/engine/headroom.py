@@ -75,7 +75,8 @@ class Headroom:
         before = self.power[order, step]
         least = problem.min_power[order]
         alive = wanted > before + _EPS
-        reached, starved = before, np.zeros(len(order), dtype=np.bool_)
+        reached: FloatArray = before
+        starved = np.zeros(len(order), dtype=np.bool_)
         for _ in range(_PASSES):
             reached = np.where(alive, self._clip(step, order, before, wanted, alive), before)
             starved = (reached > before + _EPS) & (reached < least - _EPS)

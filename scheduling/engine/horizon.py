@@ -27,7 +27,7 @@ def require_aware(instant: datetime, what: str) -> datetime:
 
 @dataclass(frozen=True)
 class Horizon:
-    """`steps` steps from `start`: step 0 ends at the next multiple of `resolution` since the epoch, others are whole."""
+    """Steps from `start`: the first ends at the next multiple of `resolution` since the epoch, others are whole."""
 
     start: datetime
     resolution: timedelta = DEFAULT_RESOLUTION
@@ -81,7 +81,8 @@ class Horizon:
     ) -> FloatArray:
         """Value per step, shape (steps,), of a step function given as (from when, value).
 
-        The first value holds before its time too. `combine` says what a step gets when the value changes inside it: limits want "min", prices the mean over time.
+        The first value holds before its time too. `combine` says what a step gets when
+        the value changes inside it: limits want "min", prices the mean over time.
         """
         points = sorted((require_aware(instant, "Series point"), float(value)) for instant, value in series)
         if not points:

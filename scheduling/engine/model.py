@@ -63,7 +63,7 @@ def linear_model(problem: Problem) -> LinearModel:
     cost = np.concatenate(
         [
             problem.hours[step] * (problem.price_per_kwh[step] + _tie_break(problem)[ev, step]),
-            _slack_prices(problem),
+            slack_prices(problem),
         ]
     )
     balance_row = np.concatenate([ev, np.arange(n_ev)])
@@ -128,8 +128,8 @@ def _limit_rows(
     return np.concatenate(row_of), np.concatenate(column_of), np.concatenate(value_of), np.concatenate(limits)
 
 
-def _slack_prices(problem: Problem) -> FloatArray:
-    """Per vehicle; higher priority costs more, and within a class less laxity, with those beyond help last."""
+def slack_prices(problem: Problem) -> FloatArray:
+    """Money per kWh unmet, (n_ev,): by priority, and within a class by lack of laxity, those beyond help last."""
     if not problem.evs:
         return np.zeros(0)
     classes, rank = np.unique(problem.priority, return_inverse=True)
@@ -142,7 +142,7 @@ def _slack_prices(problem: Problem) -> FloatArray:
 
 
 def _tie_break(problem: Problem) -> FloatArray:
-    """Money per kWh, (n_ev, steps), below a quarter of the least price difference: early, and as in the plan in force."""
+    """Money per kWh, (n_ev, steps), below a quarter of the least price difference: early, and as the plan in force."""
     prices = np.unique(np.round(problem.price_per_kwh, 9))
     gap = min(float(np.diff(prices).min(initial=np.inf)), 0.01)
     steps = problem.horizon.steps

@@ -122,6 +122,10 @@ class Problem:
         """Need that the plan leaves, kWh, shape (n_ev,)."""
         return np.maximum(self.need_kwh - self.energy(power), 0.0)
 
+    def unmet_of(self, ev: int, power: FloatArray) -> float:
+        """Need of one vehicle that the plan leaves, kWh."""
+        return max(float(self.need_kwh[ev] - power[ev] @ self.hours), 0.0)
+
     def cost(self, power: FloatArray) -> float:
         """Money for the energy of the plan."""
         return float(power.sum(axis=0) @ (self.hours * self.price_per_kwh))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutil import which
 from typing import Any
 
 import highspy
@@ -100,9 +101,14 @@ def solve(problem: Any, columns: list[Any], solver: str, time_limit_s: float) ->
     return values
 
 
+def _cbc_path() -> str | None:
+    """CBC from PATH, or the one that PuLP 3 ships."""
+    return which("cbc") or getattr(pulp.PULP_CBC_CMD, "pulp_cbc_path", None)
+
+
 def _solver(name: str, time_limit_s: float) -> Any:
     if name == "HiGHS":
         return BulkHiGHS(msg=False, timeLimit=time_limit_s, threads=1)
     if name == "CBC":
-        return pulp.PULP_CBC_CMD(msg=False, timeLimit=time_limit_s)
+        return pulp.COIN_CMD(path=_cbc_path(), msg=False, timeLimit=time_limit_s)
     raise ValueError(f"Unknown solver {name!r}: choose HiGHS or CBC.")

@@ -28,7 +28,7 @@ def explain(problem: Problem, power: FloatArray) -> list[list[Reason]]:
     """Reason code per vehicle and step, n_ev lists of `steps` codes.
 
     A charging vehicle: below its maximum because a limit of the tree is full (site_limit, group_limit, dr_event), just
-    at its minimum (min_power), in a step cheaper than others of its stay (cheap_price), or because it must leave (deadline).
+    at its minimum (min_power), in a step cheaper than others of its stay (cheap_price), or for its deadline.
     A waiting one: served already (full), a cheaper step follows (cheaper_later), the limit carries no vehicle at all
     (the limit's code, or min_power), or others are served first (waiting_turn).
     """
