@@ -1,0 +1,7 @@
+"""`python -m charging.simulator`."""
+
+import sys
+
+from charging.simulator.main import main
+
+sys.exit(main())
