@@ -50,7 +50,8 @@ CHROMIUM_ARGUMENTS = [
 
 def pytest_configure(config: pytest.Config) -> None:
     shutil.rmtree(settings.VAR, ignore_errors=True)  # of a killed run with the same process id
-    Path(settings.VAR).mkdir(mode=0o700)
+    Path(settings.STATIC_ROOT).mkdir(parents=True)
+    Path(settings.VAR).chmod(0o700)
     config.add_cleanup(lambda: shutil.rmtree(settings.VAR, ignore_errors=True))
     if "services" in REQUIRED and not SERVICES_GIVEN:
         raise pytest.UsageError(f"REQUIRE names services, but there is {NO_SERVICES}.")

@@ -21,7 +21,8 @@ def prepare_folder(var: Path) -> Path:
     """Create `var` and its log folder, for this user alone; the demo's credentials and the database lie there."""
     try:
         var.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (var / "log").mkdir(mode=0o700, exist_ok=True)
+        for name in ("log", "static"):
+            (var / name).mkdir(mode=0o700, exist_ok=True)
         with tempfile.TemporaryFile(dir=var):
             pass
     except OSError as error:
