@@ -17,6 +17,8 @@ MAX_PAYLOAD_BYTES: Final = 64_000
 UNBOUNDED_ACTIONS: Final = frozenset({"StopTransaction", "MeterValues", "GetConfiguration"})
 COMMANDS: Final[dict[str, type[Message]]] = {action: request for action, (request, _) in TO_CHARGER.items()}
 
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
 Payload = bytes | Mapping[str, object]
 Decoded = tuple[Message, tuple[Finding, ...]]
 
@@ -63,6 +65,18 @@ def _read_leniently(cls: type[Message], value: object, findings: tuple[Finding, 
 @cache
 def _decoder(cls: type[Message]) -> msgspec.json.Decoder[Message]:
     return msgspec.json.Decoder(cls)
+
+
+def stored_form(payload: Payload) -> dict[str, Any]:
+    """Any payload as an object that a JSON column takes: no NUL, no NaN, no half surrogate pair."""
+    value: object = payload
+    if isinstance(payload, bytes):
+        try:
+            value, _ = lenient_json.loads(payload)
+        except ValueError:
+            value = {"unreadable": excerpt(payload)}
+    storable: dict[str, Any] = msgspec.json.decode(_encode(value))
+    return storable
 
 
 def validate_command(action: str, payload: object) -> Message:

@@ -7,7 +7,9 @@ from decimal import Decimal, InvalidOperation
 from charging.wire.errors import Finding
 
 MAX_DEPTH = 32
+MAX_FINDINGS = 20
 MAX_NUMBER_LENGTH = 40
+MAX_INTEGER_LENGTH = 18  # a signed 64-bit column takes it
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -40,7 +42,7 @@ def loads(raw: bytes) -> tuple[object, tuple[Finding, ...]]:
     value = json.loads(
         text,
         parse_constant=lambda name: _noted(findings, name, "is not a JSON number"),
-        parse_int=lambda digits: int(digits) if len(digits) < MAX_NUMBER_LENGTH else _absurd(findings, digits),
+        parse_int=lambda digits: int(digits) if len(digits) <= MAX_INTEGER_LENGTH else _absurd(findings, digits),
         parse_float=lambda digits: _fraction(findings, digits),
         strict=False,
     )
@@ -62,7 +64,8 @@ def _text(raw: bytes, findings: list[Finding]) -> str:
 
 
 def _noted(findings: list[Finding], token: str, why: str) -> str:
-    findings.append(Finding("P28", f"{token[:MAX_NUMBER_LENGTH]} {why}, it was kept as text"))
+    if len(findings) < MAX_FINDINGS:
+        findings.append(Finding("P28", f"{token[:MAX_NUMBER_LENGTH]} {why}, it was kept as text"))
     return token
 
 

@@ -1,6 +1,6 @@
 """Sampled values to numbers: defaults, units, phases and plausibility (P57-P63, meter interpretation)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
@@ -28,6 +28,8 @@ PLAUSIBLE_SOC: Final = (Decimal(1), Decimal(100))
 POWER_TOLERANCE: Final = Decimal("1.1")
 MAX_NUMBER_LENGTH: Final = 32
 MAX_EXPONENT: Final = 15
+SAMPLES_TO_TELL_PHASES: Final = 3
+LEAST_CURRENT_A: Final = 1
 
 # Factor to Wh, W, A, V or percent, by unit in lower case. A unit of another kind of quantity is not listed.
 _ENERGY_UNITS: Final = MappingProxyType({"wh": Decimal(1), "kwh": Decimal(1000), "mwh": Decimal(1_000_000)})
@@ -263,6 +265,32 @@ def _implausible(sample: Sample, max_power_w: Decimal | None) -> set[str]:
     if sample.energy_wh is not None and sample.energy_wh < 0:
         flags.add("energy")
     return flags
+
+
+def mislabel_factor(before: Sample, after: Sample) -> int | None:
+    """1000 when the register moves a thousandth of power times time, -1000 for the reverse, None in order (P58).
+
+    Only a hint for the operator: the correction is `MeterTraits.energy_scale` or `power_scale`.
+    """
+    hours = Decimal((after.sampled_at - before.sampled_at).total_seconds()) / 3600
+    if before.energy_wh is None or after.energy_wh is None or before.power_w is None or after.power_w is None:
+        return None
+    expected_wh = (before.power_w + after.power_w) / 2 * hours
+    counted_wh = after.energy_wh - before.energy_wh
+    if expected_wh <= 0 or counted_wh <= 0:
+        return None
+    if 500 < expected_wh / counted_wh < 2000:
+        return 1000
+    return -1000 if 500 < counted_wh / expected_wh < 2000 else None
+
+
+def phases_in_use(samples: Sequence[Sample]) -> int | None:
+    """How many phases carried more than 1 A in each of the last three samples, None when that cannot be told (P60)."""
+    currents = [sample.current_a for sample in samples[-SAMPLES_TO_TELL_PHASES:] if sample.current_a is not None]
+    if len(currents) < SAMPLES_TO_TELL_PHASES:
+        return None
+    used = sum(all((phases[index] or 0) > LEAST_CURRENT_A for phases in currents) for index in range(3))
+    return used or None
 
 
 def _within(value: Decimal, bounds: tuple[Decimal, Decimal]) -> bool:

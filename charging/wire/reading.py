@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 from msgspec import inspect
 
 from charging.wire.errors import ErrorCode, Finding, PayloadError, excerpt
-from charging.wire.lenient_json import UNSTORABLE
+from charging.wire.lenient_json import MAX_FINDINGS, UNSTORABLE
 from charging.wire.timestamps import parse_exact, wire_time
 from charging.wire.v16.types import Message
 
-MAX_FINDINGS: Final = 20
 MAX_NUMBER_LENGTH: Final = 40
 ABSENT: Final = object()
 M = TypeVar("M", bound=Message)

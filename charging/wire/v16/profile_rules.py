@@ -1,6 +1,7 @@
 """What a charging profile must obey beyond its schema before it is sent (P66, P69, P72). OCPP 1.6 §3.13."""
 
 from itertools import pairwise
+from math import floor
 
 from charging.wire.errors import ErrorCode, PayloadError
 from charging.wire.v16.core import RemoteStartTransaction
@@ -63,6 +64,11 @@ def _check_periods(schedule: ChargingSchedule, path: str) -> None:
     for index, (before, after) in enumerate(pairwise(starts), start=1):
         if after <= before:
             raise _wrong(f"{path}/{index}/startPeriod", "periods start one after the other")
+
+
+def wire_limit(limit: float) -> float:
+    """A limit in A or W rounded down to the 0.1 that the schema allows (P71); float noise costs no tenth."""
+    return floor(limit * 10 + 1e-6) / 10
 
 
 def _wrong(field: str, sentence: str) -> PayloadError:

@@ -2,34 +2,64 @@
 
 from typing import Final
 
-from charging.wire.v16 import core, remote_trigger, smart_charging
+from charging.wire.v16 import core, firmware, local_list, remote_trigger, reservation, security, smart_charging
 from charging.wire.v16.types import Message
 
 Pair = tuple[type[Message], type[Message]]
 
+
+def _pairs(module: object, *actions: str) -> dict[str, Pair]:
+    return {action: (getattr(module, action), getattr(module, f"{action}Response")) for action in actions}
+
+
 FROM_CHARGER: Final[dict[str, Pair]] = {
-    "Authorize": (core.Authorize, core.AuthorizeResponse),
-    "BootNotification": (core.BootNotification, core.BootNotificationResponse),
-    "DataTransfer": (core.DataTransfer, core.DataTransferResponse),
-    "Heartbeat": (core.Heartbeat, core.HeartbeatResponse),
-    "MeterValues": (core.MeterValues, core.MeterValuesResponse),
-    "StartTransaction": (core.StartTransaction, core.StartTransactionResponse),
-    "StatusNotification": (core.StatusNotification, core.StatusNotificationResponse),
-    "StopTransaction": (core.StopTransaction, core.StopTransactionResponse),
+    **_pairs(
+        core,
+        "Authorize",
+        "BootNotification",
+        "DataTransfer",
+        "Heartbeat",
+        "MeterValues",
+        "StartTransaction",
+        "StatusNotification",
+        "StopTransaction",
+    ),
+    **_pairs(firmware, "DiagnosticsStatusNotification", "FirmwareStatusNotification"),
+    **_pairs(
+        security,
+        "LogStatusNotification",
+        "SecurityEventNotification",
+        "SignCertificate",
+        "SignedFirmwareStatusNotification",
+    ),
 }
 
 TO_CHARGER: Final[dict[str, Pair]] = {
-    "ChangeAvailability": (core.ChangeAvailability, core.ChangeAvailabilityResponse),
-    "ChangeConfiguration": (core.ChangeConfiguration, core.ChangeConfigurationResponse),
-    "ClearCache": (core.ClearCache, core.ClearCacheResponse),
-    "ClearChargingProfile": (smart_charging.ClearChargingProfile, smart_charging.ClearChargingProfileResponse),
-    "DataTransfer": (core.DataTransfer, core.DataTransferResponse),
-    "GetCompositeSchedule": (smart_charging.GetCompositeSchedule, smart_charging.GetCompositeScheduleResponse),
-    "GetConfiguration": (core.GetConfiguration, core.GetConfigurationResponse),
-    "RemoteStartTransaction": (core.RemoteStartTransaction, core.RemoteStartTransactionResponse),
-    "RemoteStopTransaction": (core.RemoteStopTransaction, core.RemoteStopTransactionResponse),
-    "Reset": (core.Reset, core.ResetResponse),
-    "SetChargingProfile": (smart_charging.SetChargingProfile, smart_charging.SetChargingProfileResponse),
-    "TriggerMessage": (remote_trigger.TriggerMessage, remote_trigger.TriggerMessageResponse),
-    "UnlockConnector": (core.UnlockConnector, core.UnlockConnectorResponse),
+    **_pairs(
+        core,
+        "ChangeAvailability",
+        "ChangeConfiguration",
+        "ClearCache",
+        "DataTransfer",
+        "GetConfiguration",
+        "RemoteStartTransaction",
+        "RemoteStopTransaction",
+        "Reset",
+        "UnlockConnector",
+    ),
+    **_pairs(smart_charging, "ClearChargingProfile", "GetCompositeSchedule", "SetChargingProfile"),
+    **_pairs(remote_trigger, "TriggerMessage"),
+    **_pairs(firmware, "GetDiagnostics", "UpdateFirmware"),
+    **_pairs(local_list, "GetLocalListVersion", "SendLocalList"),
+    **_pairs(reservation, "CancelReservation", "ReserveNow"),
+    **_pairs(
+        security,
+        "CertificateSigned",
+        "DeleteCertificate",
+        "ExtendedTriggerMessage",
+        "GetInstalledCertificateIds",
+        "GetLog",
+        "InstallCertificate",
+        "SignedUpdateFirmware",
+    ),
 }

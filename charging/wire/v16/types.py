@@ -24,7 +24,7 @@ class Message(
     """Base of everything inside a payload. None means absent, and is never sent."""
 
     STAND_INS: ClassVar[Mapping[str, object] | None] = None
-    """Set on transaction messages: bad optional fields are dropped, these required ones replaced (P38)."""
+    """Set on what is always confirmed: bad optional fields are dropped, these required ones replaced (P38)."""
 
 
 Id = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
