@@ -88,7 +88,7 @@ class Station:
         """The socket is open and the registration Accepted."""
         self.known = False
         """The registration was Accepted once since the last boot."""
-        self.requests_open = 0
+        self._rests = False
         self._surroundings = surroundings
         self._heartbeat_due_s = math.inf
         self._tick_s = max(TICK_S, REAL_TICK_S * surroundings.speed)
@@ -110,8 +110,13 @@ class Station:
 
     @property
     def busy(self) -> bool:
-        """A CALL waits for its answer, or could leave at once."""
-        return self.requests_open > 0 or (self.online and len(self.outbox) > 0)
+        """Something goes on that needs no time to pass: a socket opens, a CALL waits for its answer or could leave."""
+        return not self._rests or (self.online and len(self.outbox) > 0)
+
+    async def _pause(self, seconds: float) -> None:
+        self._rests = True
+        await self.clock.pause(seconds)
+        self._rests = False
 
     def emit(self, event: str, **facts: Any) -> None:
         self._surroundings.emit(event, self.identity, facts)
@@ -120,7 +125,7 @@ class Station:
 
     async def run(self) -> None:
         """Live until cancelled."""
-        await self.clock.pause(START_JITTER_S * self.dice.random())
+        await self._pause(START_JITTER_S * self.dice.random())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._live_on())
             group.create_task(self._stay_connected())
@@ -162,14 +167,14 @@ class Station:
             wait_s = backoff_s(self._attempt, self.dice)
             self._attempt += 1
             self.emit("offline", reason=reason, retry_in_s=round(wait_s, 1))
-            await self.clock.pause(wait_s)
+            await self._pause(wait_s)
 
     async def _reboot(self) -> None:
         self.emit("reboot")
         self.known = False
         self._attempt = 0
         self.forget_after_reboot()
-        await self.clock.pause(REBOOT_S)
+        await self._pause(REBOOT_S)
 
     def forget_after_reboot(self) -> None:
         """Lose what does not survive a reboot."""
@@ -187,7 +192,7 @@ class Station:
                 for task in done:
                     task.result()
             finally:
-                self.online = False
+                self.online = self._rests = False
                 listening.cancel()
                 working.cancel()
                 await asyncio.gather(listening, working, return_exceptions=True)
@@ -205,7 +210,10 @@ class Station:
         self.outbox.put_first(self.present_state())
         self.tick()
         while True:
-            await self._send(wire, await self.outbox.take())
+            self._rests = not len(self.outbox)
+            message = await self.outbox.take()
+            self._rests = False
+            await self._send(wire, message)
 
     def _boot_notification(self) -> Any:
         return call.BootNotification(
@@ -219,13 +227,13 @@ class Station:
         """BootNotification until Accepted. §4.2."""
         while True:
             try:
-                answer = await self._request(wire, self._boot_notification())
+                answer = await wire.request(self._boot_notification())
             except OCPPError as error:
                 raise LinkLost(f"BootNotification was answered with {error}") from error
             self.emit("boot", status=str(answer.status), interval_s=answer.interval)
             if answer.status == "Accepted":
                 break
-            await self.clock.pause(answer.interval or REGISTRATION_RETRY_S)
+            await self._pause(answer.interval or REGISTRATION_RETRY_S)
         if answer.interval:
             self.keys.change("HeartbeatInterval", str(answer.interval))
         self.known = True
@@ -234,20 +242,13 @@ class Station:
         """What a fresh connection is told first."""
         return ()
 
-    async def _request(self, wire: Wire, payload: Any) -> Any:
-        self.requests_open += 1
-        try:
-            return await wire.request(payload)
-        finally:
-            self.requests_open -= 1
-
     async def _send(self, wire: Wire, message: Outgoing) -> None:
         """Send one message; a durable one that was not answered goes back to the head of the queue."""
         if message.action == "Reset":
             raise RebootRequested
         settled = False
         try:
-            answer = await self._request(wire, message.build())
+            answer = await wire.request(message.build())
             settled = True
         except SecurityError:
             self.known = False
@@ -276,7 +277,9 @@ class Station:
         if not message.durable or message.attempts >= self.keys.number("TransactionMessageAttempts"):
             message.drop()
             return False
+        self._rests = True
         await self.clock.sleep(self.keys.number("TransactionMessageRetryInterval") * message.attempts)
+        self._rests = False
         return True
 
     # Commands every station knows
