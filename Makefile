@@ -63,7 +63,7 @@ lint: $(VENV)/.dev ## ruff, mypy, import contracts, migrations, Django's deploym
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 		env -u DATABASE_URL FLEET_DEPOT_DEMO=1 FLEET_DEPOT_VAR="$$folder" $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))')" \

@@ -82,6 +82,7 @@ def stdlib_config(*, console: bool, level: str) -> dict[str, Any]:
                 "processors": [*before, redact_secrets, *renderer],
             }
         },
+        "filters": {"unexpected": {"()": Unexpected}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
@@ -93,10 +94,17 @@ def stdlib_config(*, console: bool, level: str) -> dict[str, Any]:
             "celery.beat": quiet,
             "celery.worker.strategy": quiet,
             "celery.app.trace": quiet,
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["unexpected"]},
             "websockets": quiet,
         },
     }
+
+
+class Unexpected(logging.Filter):
+    """A readiness probe that says no is an answer, not an error, and comes many times."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(getattr(record, "request", None), "path", "") != "/readyz"
 
 
 def redact_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

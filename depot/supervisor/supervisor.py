@@ -115,7 +115,7 @@ class Supervisor:
         while not check():
             if self.clock() > deadline:
                 raise StartRefused(f"{what} did not become ready within {within_s:.0f} s; see {self.log_folder}.")
-            self.tick(0.05)
+            self.tick(0.1)
 
     def run(self, watch: Callable[[], None] = lambda: None) -> None:
         """Until a stop is requested."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from django.test import RequestFactory
 
 from depot.logging import REDACTED, configure_logging, redact_secrets, redact_text
 
@@ -61,6 +62,16 @@ def test_a_traceback_shows_no_secret(capsys: pytest.CaptureFixture[str]) -> None
     text = capsys.readouterr().err
     assert "ValueError" in text
     assert "geheim" not in text
+
+
+@pytest.mark.usefixtures("json_lines")
+@pytest.mark.parametrize(("path", "logged"), [("/readyz", False), ("/api/v1/depots/", True)])
+def test_a_probe_that_says_no_is_not_an_error(
+    capsys: pytest.CaptureFixture[str], rf: RequestFactory, path: str, logged: bool
+) -> None:
+    configure_logging()
+    logging.getLogger("django.request").error("Service Unavailable: %s", path, extra={"request": rf.get(path)})
+    assert ("Service Unavailable" in capsys.readouterr().err) is logged
 
 
 @pytest.mark.parametrize("key", ["AuthorizationKey", "authorization", "Authorization", "password", "api_key", "token"])
