@@ -14,7 +14,7 @@ JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL := $(PIP) install --require-hashes --no-deps --no-compile --no-warn-script-location
 # a lock resolved elsewhere must not depend on where: neither index hosts nor local folders are written
 COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
