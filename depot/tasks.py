@@ -72,3 +72,12 @@ def end_with_parent(**_: object) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent or parent == 1:
         os._exit(1)
+
+
+@shared_task(name="depot.advance_reservations", ignore_result=True)
+def advance_reservations_now() -> None:
+    from django.utils import timezone
+
+    from depot.booking.progress import advance_reservations
+
+    advance_reservations(timezone.now())
