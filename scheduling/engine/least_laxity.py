@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduling.engine.algorithm import Algorithm
-from scheduling.engine.arrays import FloatArray
+from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.first_come import ranked
 from scheduling.engine.problem import Problem
 
@@ -21,8 +21,19 @@ class LeastLaxityFirst(Algorithm):
             laxity = time_left - left / np.maximum(problem.max_power, 1e-9)
             order = ranked(problem, laxity)
             order = order[here[order] & (left[order] > 1e-9)]
-            wanted = np.minimum(problem.max_power[order], left[order] / hours)
-            granted = headroom.raise_step(step, order, np.where(wanted < problem.min_power[order], 0.0, wanted))
+            granted = headroom.raise_step(step, order, _wanted(problem, order, left[order], step))
             left[order] -= granted * hours
             time_left -= here * hours
         return headroom.power
+
+
+def _wanted(problem: Problem, order: IntArray, left: FloatArray, step: int) -> FloatArray:
+    """As fast as possible, but never so that less than a step at minimum power would be left over, kW."""
+    hours = problem.hours[step]
+    most, least = problem.max_power[order], problem.min_power[order]
+    wanted = np.minimum(most, left / hours)
+    rest = left - wanted * hours
+    last = least * problem.hours[-1]
+    leaves_crumbs = (rest > 1e-9) & (rest < last)
+    wanted = np.where(leaves_crumbs, np.maximum((left - last) / hours, least), wanted)
+    return np.where(wanted < least - 1e-9, 0.0, np.minimum(wanted, most))

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from scheduling.engine.arrays import BoolArray, FloatArray, IntArray
+from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.problem import Problem
 
 SLACK_PRICE = 1000.0
@@ -87,20 +87,26 @@ def linear_model(problem: Problem) -> LinearModel:
     )
 
 
-def _power_columns(problem: Problem) -> tuple[IntArray, IntArray, BoolArray, FloatArray]:
-    """Vehicle, step, whether nodes count it, and upper bound of every power column."""
+def _power_columns(problem: Problem) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Vehicle, step, share that nodes count, and upper bound of every power column.
+
+    Up to its fallback a vehicle is free of the nodes: a column of its own. A fallback below the minimum cannot be used
+    alone, so there the whole power counts by the share it has at full power, which is never less than the true one.
+    """
     ev, step = np.nonzero(problem.present & (problem.need_kwh > 0)[:, None] & (problem.max_power > 0)[:, None])
+    most = problem.max_power[ev]
     free = np.minimum(problem.free_power, problem.max_power)[ev]
-    above = problem.max_power[ev] - free
-    parts = [(free > 0, False, free), (above > 0, True, above)]
-    columns = [(ev[some], step[some], np.full(some.sum(), counts), bound[some]) for some, counts, bound in parts]
+    usable = np.where(free < problem.min_power[ev] - 1e-9, 0.0, free)
+    share = np.where(usable > 0, 1.0, 1.0 - free / most)
+    parts = [(usable > 0, np.zeros_like(share), usable), (most > usable, share, most - usable)]
+    columns = [(ev[some], step[some], counts[some], bound[some]) for some, counts, bound in parts]
     all_ev, all_step, counted, upper = (np.concatenate(arrays) for arrays in zip(*columns, strict=True))
     order = np.lexsort((counted, all_step, all_ev))
     return all_ev[order], all_step[order], counted[order], upper[order]
 
 
 def _limit_rows(
-    problem: Problem, ev: IntArray, step: IntArray, counted: BoolArray, upper: FloatArray
+    problem: Problem, ev: IntArray, step: IntArray, counted: FloatArray, upper: FloatArray
 ) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
     """Row, column and value of every entry and the limits; rows that can never bind are left out."""
     rows, steps = problem.rows, problem.horizon.steps
@@ -112,7 +118,7 @@ def _limit_rows(
     n_rows = 0
     for coefficients, limit in zip(rows.coefficients, rows.limits, strict=True):
         mine = columns[coefficients[ev[columns]] > 0]
-        value = coefficients[ev[mine]]
+        value = coefficients[ev[mine]] * counted[mine]
         most = np.bincount(step[mine], weights=value * upper[mine], minlength=steps)
         binding = most > limit
         number = np.cumsum(binding) - 1 + n_rows

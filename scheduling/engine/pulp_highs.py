@@ -12,6 +12,8 @@ import pulp
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.model import LinearModel
 
+_LARGE_ROWS = 3000
+
 
 class SolverFailed(RuntimeError):
     """The solver has no proven optimum; the message says what it reported."""
@@ -92,7 +94,7 @@ def pulp_problem(model: LinearModel) -> tuple[Any, list[Any]]:
 
 def solve(problem: Any, columns: list[Any], solver: str, time_limit_s: float) -> FloatArray:
     """Values of all columns at a proven optimum, or SolverFailed."""
-    problem.solve(_solver(solver, time_limit_s))
+    problem.solve(_solver(solver, time_limit_s, large=problem.numConstraints() > _LARGE_ROWS))
     if problem.status != pulp.LpStatusOptimal or problem.sol_status != pulp.LpSolutionOptimal:
         raise SolverFailed(f"{solver} reports {pulp.LpStatus[problem.status]}, {pulp.LpSolution[problem.sol_status]}")
     values = np.array([column.varValue for column in columns], dtype=np.float64)
@@ -106,9 +108,10 @@ def _cbc_path() -> str | None:
     return which("cbc") or getattr(pulp.PULP_CBC_CMD, "pulp_cbc_path", None)
 
 
-def _solver(name: str, time_limit_s: float) -> Any:
+def _solver(name: str, time_limit_s: float, *, large: bool) -> Any:
     if name == "HiGHS":
-        return BulkHiGHS(msg=False, timeLimit=time_limit_s, threads=1)
+        # With many binding feeders the simplex takes about twice the time of interior point and crossover.
+        return BulkHiGHS(msg=False, timeLimit=time_limit_s, threads=1, solver="ipm" if large else "choose")
     if name == "CBC":
         return pulp.COIN_CMD(path=_cbc_path(), msg=False, timeLimit=time_limit_s)
     raise ValueError(f"Unknown solver {name!r}: choose HiGHS or CBC.")

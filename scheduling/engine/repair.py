@@ -15,6 +15,7 @@ _SHORT_KWH = 0.005
 _ROUNDS = 3
 _PARTNERS = 40
 _EXCHANGES = 600
+_WORTH_CHEAPENING = 5e-4
 
 
 def repair(problem: Problem, power: FloatArray) -> FloatArray:
@@ -29,6 +30,8 @@ def repair(problem: Problem, power: FloatArray) -> FloatArray:
     for i in _short(problem, headroom):
         serve_again(problem, headroom, int(i))
     _exchange_rounds(problem, headroom)
+    if problem.cost(headroom.power) > problem.cost(power) + _WORTH_CHEAPENING * abs(problem.cost(power)):
+        _cheapen(problem, headroom)
     return headroom.power
 
 
@@ -40,6 +43,16 @@ def serve_again(problem: Problem, headroom: Headroom, i: int) -> bool:
         return True
     headroom.put(i, old)
     return False
+
+
+def _cheapen(problem: Problem, headroom: Headroom) -> None:
+    """Plan every vehicle anew once where that serves as much for less money."""
+    money = problem.hours * problem.price_per_kwh
+    for i in map(int, ranked(problem, problem.laxity_hours)):
+        old = headroom.power[i].copy()
+        new = headroom.serve(i, _preferred_steps(problem, old))
+        if (new - old) @ problem.hours < -1e-9 or (new - old) @ money > -1e-6:
+            headroom.put(i, old)
 
 
 def _exchange_rounds(problem: Problem, headroom: Headroom) -> None:
