@@ -61,6 +61,8 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
         self.tree = tree or self._tree_of(peak_power_demand)
         self.peak_power_demand = [] if peak_power_demand is None else [float(limit) for limit in peak_power_demand]
         self.problem = Problem.of(self.evs, self.horizon, self.tree, price_per_kwh)
+        # Algorithms see the vehicles in the order of their ids, so the order of the input changes nothing.
+        self._by_id = np.array(sorted(range(len(self.evs)), key=self._id_of), dtype=np.int64)
         self.status = "heuristic"
         self.seconds: dict[str, float] = {}
         self._result: Solution | None = None
@@ -75,7 +77,9 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
         """Fill `ev.power` of every vehicle and `result`; an impossible need becomes a shortfall, never an exception."""
         self.status, self.seconds = "heuristic", {}
         with self.stage("total"):
-            power = self.allocate(self.problem) if self.evs else self.problem.zeros()
+            power = self.problem.zeros()
+            if self.evs:
+                power[self._by_id] = self.allocate(self.problem.rearranged(self._by_id))
         with self.stage("check"):
             violations = check(self.problem, power)
         self._result = Solution(
@@ -117,6 +121,10 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begun
+
+    def _id_of(self, row: int) -> tuple[bool, int | str]:
+        ev_id = self.evs[row].ev_id
+        return isinstance(ev_id, str), ev_id
 
     def _profiles(self, profile: Callable[[EV], dict[str, Any]]) -> dict[EV, dict[str, Any]]:
         return {ev: profile(ev) for ev in self.evs if ev.active}

@@ -17,7 +17,7 @@ class FirstComeFirstServed(Algorithm):
 
 
 def serve_one_by_one(problem: Problem, key: FloatArray | IntArray) -> FloatArray:
-    """Vehicles in rising order of `key` (n_ev,), ties by priority, then id; each takes the earliest steps left."""
+    """Vehicles in rising order of `key` (n_ev,), ties by priority, then by row; each takes the earliest steps left."""
     headroom, steps = problem.headroom(), np.arange(problem.horizon.steps)
     for i in ranked(problem, key):
         headroom.serve(int(i), steps)
@@ -25,6 +25,5 @@ def serve_one_by_one(problem: Problem, key: FloatArray | IntArray) -> FloatArray
 
 
 def ranked(problem: Problem, key: FloatArray | IntArray) -> IntArray:
-    """Vehicle indices in rising order of `key`, ties by priority, then id: the input's order does not matter."""
-    names = np.argsort(np.argsort(np.array([str(ev.ev_id).zfill(24) for ev in problem.evs])))
-    return np.lexsort((names, -problem.priority, key)).astype(np.int64)
+    """Vehicle indices in rising order of `key`, ties by priority, then by row."""
+    return np.lexsort((-problem.priority, key)).astype(np.int64)

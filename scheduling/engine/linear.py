@@ -19,21 +19,25 @@ class PulpLinearProgram(Algorithm):
     greedy one of the repair alone, and `status` says so.
     """
 
-    relaxed: FloatArray | None = None
-    """The optimum before the repair, kW, shape (n_ev, steps)."""
+    _relaxed: FloatArray | None = None
+
+    @property
+    def relaxed(self) -> FloatArray | None:
+        """The optimum before the repair, kW, shape (n_ev, steps); None if the solver failed."""
+        return None if self._relaxed is None else self._relaxed[np.argsort(self._by_id)]
 
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
-        self.relaxed = None
+        self._relaxed = None
         try:
             with self.stage("build"):
                 model = linear_model(problem)
                 lp, columns = pulp_problem(model)
             with self.stage("solve"):
                 values = solve(lp, columns, self.options.solver, self.options.time_limit_s)
-            self.relaxed = model.power_of(values)
+            self._relaxed = model.power_of(values)
             self.status = "optimal"
         except (SolverFailed, OSError) as error:
             self.status = f"fallback: {error}"
         with self.stage("repair"):
-            return repair(problem, problem.zeros() if self.relaxed is None else np.asarray(self.relaxed))
+            return repair(problem, problem.zeros() if self._relaxed is None else self._relaxed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -61,6 +61,20 @@ class Problem:
             priority=np.array([ev.priority for ev in evs], dtype=np.int64),
             free_power=np.array([ev.free_power for ev in evs], dtype=np.float64),
             co2_per_kwh=co2_per_kwh,
+        )
+
+    def rearranged(self, order: IntArray) -> Problem:
+        """The same problem with vehicle `order[k]` in row k."""
+        return replace(
+            self,
+            evs=tuple(self.evs[k] for k in order),
+            first_step=self.first_step[order],
+            last_step=self.last_step[order],
+            min_power=self.min_power[order],
+            max_power=self.max_power[order],
+            need_kwh=self.need_kwh[order],
+            priority=self.priority[order],
+            free_power=self.free_power[order],
         )
 
     @property
