@@ -15,7 +15,8 @@ def unapplied_migrations() -> int:
         executor = MigrationExecutor(connection)
         return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     except DatabaseError as error:
-        raise StartRefused(f"The database does not answer: {str(error).strip()}. Check DATABASE_URL.") from None
+        reason = " ".join(str(error).split())
+        raise StartRefused(f"The database does not answer, check DATABASE_URL: {reason}") from None
 
 
 def migrate() -> None:

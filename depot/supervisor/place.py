@@ -97,6 +97,13 @@ def broker_socket(var: Path) -> Path:
     return private_folder(Path(tempfile.gettempdir()) / f"fleet-depot-{os.geteuid()}-{name}") / "valkey.sock"
 
 
+def remove_socket(socket: Path, var: Path) -> None:
+    """After the broker has ended: its socket, and the private folder that was made for it."""
+    socket.unlink(missing_ok=True)
+    if socket.parent != var:
+        socket.parent.rmdir()
+
+
 def private_folder(path: Path) -> Path:
     """Create `path` with mode 700, or refuse one that somebody else prepared."""
     path.mkdir(mode=0o700, exist_ok=True)

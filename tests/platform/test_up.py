@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from depot.supervisor.place import broker_socket
+
 pytestmark = [pytest.mark.once, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).parents[2]
@@ -189,6 +191,21 @@ def test_an_unwritable_folder_is_refused_in_one_sentence(tmp_path: Path, free_po
     assert refused.stderr.count("\n") == 1
 
 
+def test_an_open_demo_with_the_public_key_is_refused_in_one_sentence(migrated: Path, free_port: int) -> None:
+    refused = manage("up", "--demo", "--host", "0.0.0.0", "--port", str(free_port), var=migrated)
+    assert refused.returncode == 1
+    assert "set SECRET_KEY to a random text" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_an_absent_database_is_refused_in_one_sentence(tmp_path: Path, free_port: int) -> None:
+    url = "postgres://nobody@127.0.0.1:1/none"
+    refused = manage("up", "--port", str(free_port), var=tmp_path, DATABASE_URL=url)
+    assert refused.returncode == 1
+    assert "The database does not answer, check DATABASE_URL" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
 def test_a_database_without_tables_is_refused_in_one_sentence(tmp_path: Path, free_port: int) -> None:
     refused = manage("up", "--port", str(free_port), var=tmp_path)
     assert refused.returncode == 1
@@ -205,6 +222,9 @@ def test_a_very_deep_folder_works(tmp_path: Path, free_port: int) -> None:
     try:
         up.read_until("is ready on")
         assert up.get("/readyz")[0] == 200
+        socket_path = broker_socket(var)
+        assert socket_path.is_socket()
     finally:
         up.process.send_signal(signal.SIGTERM)
         up.process.communicate(timeout=LONG_S)
+    assert not socket_path.parent.exists()

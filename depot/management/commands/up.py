@@ -21,7 +21,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from depot.supervisor import children, database
 from depot.supervisor.child import Child
 from depot.supervisor.errors import StartRefused, StopRequested
-from depot.supervisor.place import UpLock, broker_socket, check_port, prepare_folder
+from depot.supervisor.place import UpLock, broker_socket, check_port, prepare_folder, remove_socket
 from depot.supervisor.readiness import WebProbe, broker_answers
 from depot.supervisor.supervisor import Supervisor
 from depot.supervisor.watchdog import Watchdog
@@ -62,6 +62,8 @@ class Command(BaseCommand):
 
     def run(self, var: Path, *, host: str, port: int, demo: bool, scenario: str, api_key: str, **_: Any) -> None:
         check_port(host, port)
+        if demo:
+            refuse_open_demo(host)
         embedded_broker = use_embedded_broker(var)
         os.environ.setdefault("FLEET_DEPOT_LOG", "json")  # the children write to files
         os.environ["PYTHONUNBUFFERED"] = "1"
@@ -80,6 +82,8 @@ class Command(BaseCommand):
                 self.say("Stopping ...")
             finally:
                 supervisor.stop()
+                if embedded_broker is not None:
+                    remove_socket(embedded_broker, var)
 
     def prepare_database(self, supervisor: Supervisor, *, demo: bool, scenario: str, api_key: str) -> None:
         """Before the first child that holds a connection, in a process without threads."""
@@ -116,6 +120,15 @@ class Command(BaseCommand):
         with contextlib.suppress(OSError):  # the terminal may be gone; the depot goes on
             self.stdout.write(text)
             self.stdout.flush()
+
+
+def refuse_open_demo(host: str) -> None:
+    """The demo's default key is public: with it anybody who reaches the port could sign in as anybody."""
+    if host not in {"127.0.0.1", "::1", "localhost"} and not os.environ.get("SECRET_KEY", "").strip():
+        raise StartRefused(
+            f"HOST={host} opens the demo to other machines: "
+            "set SECRET_KEY to a random text and ALLOWED_HOSTS to this machine's names first."
+        )
 
 
 def own_name() -> str:
