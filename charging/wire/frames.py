@@ -6,7 +6,6 @@ A well-formed frame costs one pass in C; only what that pass refuses is read aga
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -25,6 +24,9 @@ _EMPTY: Final = b"{}"
 _READABLE_CALL_ID = re.compile(rb'\s*\[\s*2\s*,\s*"([^"\\\x00-\x1f]{1,255})"')
 
 Payload = Mapping[str, object] | msgspec.Struct | bytes
+
+
+_ID_TOKEN = re.compile(rb'\s*\[[^,"\[{]+,\s*("(?:[^"\\]++|\\.)*+"|[^\s,"\[\]{}]+)', re.DOTALL)
 
 
 class WireId(str):
@@ -136,16 +138,16 @@ def _decode_leniently(data: bytes) -> Frame:
     if isinstance(kind, bool) or kind not in (CALL, CALL_RESULT, CALL_ERROR):
         raise FrameError(ErrorCode.FORMATION_VIOLATION, None, f"message type {excerpt(kind)} is unknown in OCPP 1.6")
     if kind == CALL:
-        return _lenient_call(value, findings)
+        return _lenient_call(value, findings, _id_token(data, value))
     if kind == CALL_RESULT:
-        return _lenient_result(value, findings)
-    return _lenient_error(value, findings)
+        return _lenient_result(value, findings, _id_token(data, value))
+    return _lenient_error(value, findings, _id_token(data, value))
 
 
-def _lenient_call(value: list[object], findings: tuple[Finding, ...]) -> Call:
+def _lenient_call(value: list[object], findings: tuple[Finding, ...], id_token: str) -> Call:
     if len(value) < 2:
         raise FrameError(ErrorCode.FORMATION_VIOLATION, None, "the CALL has no message id")
-    message_id, id_findings = _message_id(value[1])
+    message_id, id_findings = _message_id(value[1], id_token)
     if len(message_id) > MAX_ECHOED_ID_LENGTH or isinstance(value[1], list | dict):
         sentence = f"a message id is a string of at most {MAX_ID_LENGTH} characters"
         raise FrameError(ErrorCode.FORMATION_VIOLATION, message_id, sentence)
@@ -160,20 +162,20 @@ def _lenient_call(value: list[object], findings: tuple[Finding, ...]) -> Call:
     return Call(message_id, action, body, findings + id_findings + body_findings)
 
 
-def _lenient_result(value: list[object], findings: tuple[Finding, ...]) -> CallResult:
+def _lenient_result(value: list[object], findings: tuple[Finding, ...], id_token: str) -> CallResult:
     if len(value) != 3:
         sentence = f"a CALLRESULT has 3 elements: type, id, payload; this one has {len(value)}"
         raise FrameError(ErrorCode.FORMATION_VIOLATION, None, sentence)
-    message_id, id_findings = _message_id(value[1])
+    message_id, id_findings = _message_id(value[1], id_token)
     body, body_findings = _payload(value[2], None)
     return CallResult(message_id, body, findings + id_findings + body_findings)
 
 
-def _lenient_error(value: list[object], findings: tuple[Finding, ...]) -> CallError:
+def _lenient_error(value: list[object], findings: tuple[Finding, ...], id_token: str) -> CallError:
     if len(value) != 5:
         sentence = f"a CALLERROR has 5 elements: type, id, code, description, details; this one has {len(value)}"
         raise FrameError(ErrorCode.FORMATION_VIOLATION, None, sentence)
-    message_id, id_findings = _message_id(value[1])
+    message_id, id_findings = _message_id(value[1], id_token)
     code, description = (part if isinstance(part, str) else "" for part in value[2:4])
     details = value[4] if isinstance(value[4], dict) else {}
     if not isinstance(value[4], dict):
@@ -181,15 +183,24 @@ def _lenient_error(value: list[object], findings: tuple[Finding, ...]) -> CallEr
     return CallError(message_id, code or ErrorCode.GENERIC_ERROR, description, details, findings + id_findings)
 
 
-def _message_id(value: object) -> tuple[str, tuple[Finding, ...]]:
+def _message_id(value: object, token: str) -> tuple[str, tuple[Finding, ...]]:
+    """The id, and what was odd about it; `token` is its JSON text, echoed when the value is no plain string."""
     if not isinstance(value, str):
-        token = str(value) if isinstance(value, Decimal) else json.dumps(value, default=str)
         return WireId(token), (Finding("P23", f"the message id is not a string: {excerpt(value)}"),)
-    if not value.isprintable():
-        return WireId(json.dumps(value)), (Finding("P23", f"the message id is not printable: {excerpt(value)}"),)
+    if not value.isprintable() or lenient_json.REPLACEMENT in value:
+        return WireId(token), (Finding("P23", f"the message id is not printable: {excerpt(value)}"),)
     if not 0 < len(value) <= MAX_ID_LENGTH:
         return value, (Finding("P23", f"the message id has {len(value)} characters, not 1 to {MAX_ID_LENGTH}"),)
     return value, ()
+
+
+def _id_token(data: bytes, value: list[object]) -> str:
+    """The JSON text of the second element, as it came where that is printable."""
+    match = _ID_TOKEN.match(data)
+    token = match.group(1).decode(errors="replace") if match else ""
+    if token.isprintable() and token:
+        return token
+    return json.dumps(value[1] if len(value) > 1 else None, default=str)
 
 
 def _payload(value: object, message_id: str | None) -> tuple[dict[str, object] | bytes, tuple[Finding, ...]]:
