@@ -62,7 +62,7 @@ test: $(VENV)/.dev ## all tests; a second time on PostgreSQL and Redis where DAT
 lint: $(VENV)/.dev ## ruff, mypy, import contracts, migrations, Django's deployment check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy manage.py depot charging scheduling tests $(wildcard benchmarks)
 	$(BIN)/lint-imports --no-logo
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 		env -u DATABASE_URL FLEET_DEPOT_DEMO=1 FLEET_DEPOT_VAR="$$folder" $(BIN)/python manage.py makemigrations --check --dry-run
