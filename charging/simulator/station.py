@@ -66,6 +66,18 @@ class Composite:
     steps: tuple[Step, ...]
 
 
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel until they are done: before Python 3.12 `wait_for` swallows a cancellation that meets its result."""
+    pending: set[asyncio.Task[None]] = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        done, pending = await asyncio.wait(pending, timeout=0.05)
+        for task in done:
+            if not task.cancelled():
+                task.exception()
+
+
 def stamp(at: datetime) -> str:
     """RFC 3339 in UTC with milliseconds."""
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
@@ -193,9 +205,7 @@ class Station:
                     task.result()
             finally:
                 self.online = self._rests = False
-                listening.cancel()
-                working.cancel()
-                await asyncio.gather(listening, working, return_exceptions=True)
+                await _end(listening, working)
                 await socket.close(CloseCode.GOING_AWAY)
                 self.outbox.lose_link()
 
