@@ -30,7 +30,7 @@ TESTING = "pytest" in sys.modules
 SECRET_KEY = env_text("SECRET_KEY")
 if not SECRET_KEY:
     if not (DEBUG or DEMO or TESTING):
-        raise ImproperlyConfigured("SECRET_KEY is not set; give every process the same random text of 50 characters or more.")
+        raise ImproperlyConfigured("SECRET_KEY is not set; give every process the same random text of 50 characters.")
     SECRET_KEY = "only-for-tests-and-the-local-demo-" + "0" * 32
 SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 
@@ -211,6 +211,8 @@ UNFOLD = {
 # OCPP (spec figures: docs/ocpp.md)
 OCPP_CALL_TIMEOUT_S = env_int("OCPP_CALL_TIMEOUT_S", 30)
 OCPP_HEARTBEAT_INTERVAL_S = env_int("OCPP_HEARTBEAT_INTERVAL_S", 300)
+OCPP_SETTLE_S = env_int("OCPP_SETTLE_S", 15)
+OCPP_METER_INTERVAL_S = env_int("OCPP_METER_INTERVAL_S", 10)
 OCPP_SHED_LOAD_AFTER = env_int("OCPP_SHED_LOAD_AFTER", 50_000)
 
 LOGGING_CONFIG = None

@@ -39,7 +39,6 @@ class PlanRun(models.Model):
     depot = models.ForeignKey(Depot, on_delete=models.CASCADE, related_name="plan_runs")
     epoch = models.PositiveBigIntegerField()
     trigger = models.CharField(max_length=40)
-    slot = models.DateTimeField(null=True, blank=True, help_text="beat slot this run serves; a second beat finds it taken")
     algorithm = models.CharField(max_length=50)
     status = models.CharField(max_length=12, choices=Status)
     solver_status = models.CharField(max_length=100, blank=True)
@@ -62,7 +61,6 @@ class PlanRun(models.Model):
         ordering = ["-started_at"]
         indexes = [models.Index(fields=["depot", "-started_at"], name="plan_run_newest")]
         constraints = [
-            models.UniqueConstraint(fields=["depot", "slot"], name="plan_run_one_per_beat_slot"),
             models.UniqueConstraint(fields=["depot", "epoch"], name="plan_run_one_per_epoch"),
         ]
 

@@ -71,6 +71,7 @@ class InstalledProfile(models.Model):
         CAP = "cap", "Station cap"
         FALLBACK = "fallback", "Fallback"
         TX = "tx", "Transaction plan"
+        MANUAL = "manual", "Sent by hand"
 
     class State(models.TextChoices):
         WANTED = "wanted", "Wanted"  # queued: has not left
@@ -83,6 +84,9 @@ class InstalledProfile(models.Model):
     station = models.ForeignKey(Station, on_delete=models.CASCADE, related_name="profiles")
     number = models.PositiveSmallIntegerField(help_text="connectorId; 0 is the station")
     slot = models.CharField(max_length=10, choices=Slot)
+    purpose = models.CharField(max_length=30)
+    stack_level = models.PositiveIntegerField()
+    profile_id = models.IntegerField()
     command = models.OneToOneField(Command, on_delete=models.CASCADE, related_name="profile")
     session = models.ForeignKey(Session, on_delete=models.CASCADE, null=True, blank=True, related_name="profiles")
     state = models.CharField(max_length=10, choices=State, default=State.WANTED)
@@ -91,6 +95,9 @@ class InstalledProfile(models.Model):
     ends_at = models.DateTimeField(null=True, blank=True, help_text="lease end; empty: for ever")
     sent_at = models.DateTimeField(null=True, blank=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)
+    replaced_at = models.DateTimeField(
+        null=True, blank=True, help_text="a newer one was confirmed; counted until settled"
+    )
     verified_at = models.DateTimeField(null=True, blank=True, help_text="by composite schedule")
 
     class Meta:

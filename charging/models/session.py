@@ -15,6 +15,9 @@ class TransactionNumber(models.Model):
 
     id = models.BigAutoField(primary_key=True)
 
+    def __str__(self) -> str:
+        return str(self.id)
+
 
 class Session(models.Model):
     """One OCPP transaction: a projection of its append-only events. Outside it is addressed by its random id."""

@@ -4,6 +4,7 @@ from depot.models.audit import AuditEvent
 from depot.models.booking import Reservation, ReservationTransition
 from depot.models.equipment import Connector, Station
 from depot.models.fleet import Vehicle, VehicleIdentity, VehicleState
+from depot.models.idempotency import IdempotencyRecord
 from depot.models.incident import Incident
 from depot.models.people import ApiKey, DepotRole, User
 from depot.models.site import Depot, Limit, LoadGroup
@@ -15,6 +16,7 @@ __all__ = [
     "Connector",
     "Depot",
     "DepotRole",
+    "IdempotencyRecord",
     "Incident",
     "Limit",
     "LoadGroup",

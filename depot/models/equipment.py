@@ -30,7 +30,9 @@ class Station(models.Model):
     identity = models.CharField(max_length=48, validators=[IDENTITY])
     name = models.CharField(max_length=100, blank=True)
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.CHARGER)
-    key_hash = models.CharField(max_length=200, blank=True, editable=False, help_text="salted hash of the basic-auth key")
+    key_hash = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="salted hash of the basic-auth key"
+    )
     vendor = models.CharField(max_length=50, blank=True)
     model = models.CharField(max_length=50, blank=True)
     serial_number = models.CharField(max_length=50, blank=True)

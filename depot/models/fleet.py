@@ -69,7 +69,7 @@ class VehicleIdentity(models.Model):
 
 
 class VehicleState(models.Model):
-    """One reading of a battery. The newest by `measured_at` is the current one; older rows that come late stay history."""
+    """One reading of a battery. The newest by `measured_at` is current; older rows that come late stay history."""
 
     class Source(models.TextChoices):
         CHARGER = "charger", "Charger"

@@ -107,7 +107,9 @@ class LoadGroup(models.Model):
         help_text="expected load of the building on this node, kW for each of the 24 local hours; empty means none",
     )
     building_reserve_kw = models.FloatField(
-        default=0, validators=[MinValueValidator(0)], help_text="how far the building may go above its expected load, kW"
+        default=0,
+        validators=[MinValueValidator(0)],
+        help_text="how far the building may go above its expected load, kW",
     )
     building_meter = models.OneToOneField(
         "depot.Station",

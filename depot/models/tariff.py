@@ -26,7 +26,9 @@ class TariffVersion(models.Model):
     tariff = models.ForeignKey(Tariff, on_delete=models.CASCADE, related_name="versions")
     valid_from = models.DateField()
     valid_to = models.DateField(null=True, blank=True)
-    elements = models.JSONField(help_text="list of elements: energy_tou, energy_flat, demand, fixed_per_month, fixed_per_day")
+    elements = models.JSONField(
+        help_text="list of elements: energy_tou, energy_flat, demand, fixed_per_month, fixed_per_day"
+    )
 
     class Meta:
         ordering = ["tariff", "valid_from"]
@@ -57,6 +59,5 @@ class TariffVersion(models.Model):
         if self.valid_to:
             others = others.filter(valid_from__lt=self.valid_to)
         if clash := others.first():
-            raise ValidationError(
-                {"valid_from": f"From {max(clash.valid_from, self.valid_from)} on, {clash} is in force too; end one first."}
-            )
+            since = max(clash.valid_from, self.valid_from)
+            raise ValidationError({"valid_from": f"From {since} on, {clash} is in force too; end one first."})

@@ -1,0 +1,208 @@
+"""The depot behind the seam: one reading of the database in, one fenced transaction of plans and commands out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+
+from charging.exposure import Exposure
+from charging.gate import clock_uncertainty_s, exposure_of, locked, schedule_in_play
+from charging.models import InstalledProfile
+from charging.nudges import LIVE, nudge
+from charging.outbox import queue_plan
+from charging.profiles import START_IN_THE_PAST, Schedule
+from depot.models import Connector, Depot
+from depot.tariffs.service import prices_for
+from scheduling.engine import EV, Algorithm, ChargingRateUnit, Horizon, Node, PowerTree
+from scheduling.engine.arrays import FloatArray
+from scheduling.engine.profile import charging_schedule
+from scheduling.models import Plan, PlanningState, PlanRun
+from scheduling.needs import Visit, visits_of
+from scheduling.reporting import plan_rows, site_series
+from scheduling.translation import Translation
+
+MOST_PERIODS = 12
+SAME_LIMIT_A = 0.05
+
+
+class Superseded(Exception):
+    """A newer planner of this depot has started: this one may not write any more (S20)."""
+
+
+class DepotTranslation(Translation):
+    """One depot at one instant; the group is its root LoadGroup, so that group name and depot slug are the same."""
+
+    def __init__(self, depot: Depot, *, now: datetime, epoch: int, trigger: str) -> None:
+        self.depot = depot
+        self.now = now
+        self.epoch = epoch
+        self.trigger = trigger
+        self.visits: dict[EV, Visit] = {}
+        self.exposure: Exposure | None = None
+        self.run: PlanRun | None = None
+
+    def get_evs(self, group_name: str) -> tuple[list[EV], float | None]:
+        self.exposure = exposure_of(self.depot, self.now)
+        visits = visits_of(self.depot, self.now)
+        disobedient = {facts.key for facts in self.exposure.connectors if facts.measured_a is not None}
+        self.visits = {v.ev: v for v in visits if not (v.session and v.connector.pk in disobedient)}
+        return list(self.visits), None
+
+    def get_horizon(self, group_name: str, now: datetime) -> Horizon:
+        resolution = timedelta(minutes=self.depot.resolution_minutes)
+        return Horizon(now, resolution, int(timedelta(hours=self.depot.horizon_hours) / resolution))
+
+    def get_peak_power_demand(self, group_name: str, now: datetime, voltage: float | None = None) -> FloatArray:
+        """What the grid connection leaves for charging, kW per step, fallbacks of empty bays taken off."""
+        root = next(
+            node
+            for node in self.get_power_tree(group_name, self.get_horizon(group_name, now)).nodes
+            if node.parent is None
+        )
+        assert root.limit_kw is not None
+        return root.limit_kw
+
+    def get_power_tree(self, group_name: str, horizon: Horizon) -> PowerTree:
+        """Every node's room per step: limits in force less the worst building, and less what cannot be steered."""
+        assert self.exposure is not None, "get_evs reads the depot first"
+        unsteered = self._unsteered_kw(horizon)
+        connectors = {facts.key: facts for facts in self.exposure.connectors}
+        fallbacks = dict(Connector.objects.filter(pk__in=connectors).values_list("pk", "fallback_a"))
+        nodes = []
+        for limit in self.exposure.nodes:
+            below = self.exposure.members(limit.name)
+            room = horizon.sample(limit.kw, combine="min") - sum(
+                (unsteered[key] for key in below if key in unsteered), np.zeros(horizon.steps)
+            )
+            amps = None if limit.ampere is None else horizon.sample(limit.ampere, combine="min")
+            reserved_a = tuple(
+                sum(fallbacks[key] for key in below if phase in connectors[key].phases) for phase in (1, 2, 3)
+            )
+            nodes.append(
+                Node(
+                    limit.name,
+                    limit.parent,
+                    room,
+                    amps,
+                    reserved_kw=sum(fallbacks[key] * connectors[key].kw_per_ampere for key in below),
+                    reserved_a=(reserved_a[0], reserved_a[1], reserved_a[2]),
+                )
+            )
+        return PowerTree(tuple(nodes))
+
+    def _unsteered_kw(self, horizon: Horizon) -> dict[int, FloatArray]:
+        """Worst case above the fallback of every connector that this plan gives nothing, kW per step."""
+        assert self.exposure is not None
+        steered = {visit.connector.pk for visit in self.visits.values() if visit.session is not None}
+        instants = self.exposure.instants
+        found: dict[int, FloatArray] = {}
+        for row, facts in enumerate(self.exposure.connectors):
+            if facts.key in steered:
+                continue
+            above = np.maximum(self.exposure.worst_a[row] - facts.floor_configured_a, 0.0) * facts.kw_per_ampere
+            if above.any():
+                found[facts.key] = horizon.sample(zip(instants, above.tolist(), strict=True), combine="max")
+        return found
+
+    def get_prices(self, group_name: str, horizon: Horizon) -> FloatArray:
+        prices, _ = prices_for(self.depot, horizon.borders)
+        return prices
+
+    def send_power_to_evs(self, powers: Mapping[EV, dict[str, Any]], unit: ChargingRateUnit | None = None) -> None:
+        raise NotImplementedError("A depot's plan is published as a whole: plans, profiles and commands in one commit.")
+
+    def publish(self, group_name: str, algorithm: Algorithm) -> None:
+        """Write run, plans and commands in one transaction, unless a newer planner has begun (raises Superseded)."""
+        with locked(self.depot.pk):
+            if PlanningState.objects.get(depot=self.depot).epoch != self.epoch:
+                raise Superseded(f"Run {self.epoch} of {self.depot} was overtaken.")
+            run = self._store_run(algorithm)
+            for visit in self.visits.values():
+                if visit.session is not None:
+                    self._queue_profile(visit, algorithm.horizon, run)
+            PlanningState.objects.filter(depot=self.depot).update(planned_at=timezone.now())
+        self.run = run
+        transaction.on_commit(partial(nudge, LIVE, depot=self.depot.pk, what="plan"))
+
+    def _store_run(self, algorithm: Algorithm) -> PlanRun:
+        solution, horizon = algorithm.result, algorithm.horizon
+        assert self.exposure is not None
+        plans = plan_rows(solution, self.visits)
+        run = PlanRun.objects.create(
+            depot=self.depot,
+            epoch=self.epoch,
+            trigger=self.trigger,
+            algorithm=self.depot.algorithm,
+            status=PlanRun.Status.PUBLISHED,
+            solver_status=solution.status[:100],
+            started_at=self.now,
+            finished_at=timezone.now(),
+            horizon_start=horizon.start,
+            resolution_s=int(horizon.resolution.total_seconds()),
+            steps=horizon.steps,
+            timings_s={name: round(seconds, 4) for name, seconds in solution.seconds.items()},
+            vehicles=len(self.visits),
+            deferred=[str(key) for key in solution.deferred],
+            energy_kwh=sum(plan.energy_kwh for plan in plans),
+            shortfall_kwh=sum(plan.shortfall_kwh for plan in plans),
+            cost=round(solution.summary["cost"], 4),
+            currency=self.depot.currency,
+            site=site_series(self.depot, self.exposure, solution, self.now),
+        )
+        for plan in plans:
+            plan.run = run
+        Plan.objects.bulk_create(plans)
+        return run
+
+    def _queue_profile(self, visit: Visit, horizon: Horizon, run: PlanRun) -> None:
+        """Queue the plan of a running transaction, unless the charger holds or awaits the same one."""
+        assert visit.session is not None
+        schedule = schedule_of(visit, horizon)
+        newest = (
+            InstalledProfile.objects.filter(
+                station=visit.connector.station,
+                number=visit.connector.number,
+                session=visit.session,
+                slot=InstalledProfile.Slot.TX,
+                replaced_at__isnull=True,
+            )
+            .exclude(state=InstalledProfile.State.GONE)
+            .order_by("-command__created_at")
+            .first()
+        )
+        if newest is not None and same_content(schedule_in_play(newest), schedule, self.now, horizon):
+            return
+        queue_plan(connector=visit.connector, session=visit.session, schedule=schedule, run=run.pk, now=timezone.now())
+
+
+def schedule_of(visit: Visit, horizon: Horizon) -> Schedule:
+    """A vehicle's plan as a schedule in A per phase, safe against its charger's clock, with the fallback at its end."""
+    connector = visit.connector
+    lead = int(START_IN_THE_PAST.total_seconds())
+    periods = charging_schedule(
+        visit.ev.power_kw,
+        horizon,
+        unit=ChargingRateUnit.A,
+        voltage=connector.voltage_v,
+        phases=connector.phases,
+        max_periods=min(connector.station.max_schedule_periods, MOST_PERIODS),
+        fallback_kw=connector.fallback_kw,
+        skew_s=clock_uncertainty_s(connector.station),
+    )
+    shifted = tuple((period.start_s + (lead if period.start_s else 0), period.limit) for period in periods)
+    return Schedule(horizon.start - START_IN_THE_PAST, shifted, horizon.end)
+
+
+def same_content(held: Schedule, wanted: Schedule, now: datetime, horizon: Horizon) -> bool:
+    """Whether the charger would do the same for at least the next half horizon."""
+    until = horizon.start + (horizon.end - horizon.start) / 2
+    if held.ends_at is not None and held.ends_at < until:
+        return False
+    moments = [now, *(at for at in (*held.changes(), *wanted.changes()) if now < at < until)]
+    return all(abs((held.current_at(at) or 0.0) - (wanted.current_at(at) or 0.0)) <= SAME_LIMIT_A for at in moments)

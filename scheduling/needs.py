@@ -1,0 +1,219 @@
+"""From sessions and reservations to the vehicles that the engine schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from charging.models import Session, StationLink
+from depot.models import Connector, Depot, Reservation, Station, Vehicle, VehicleState
+from scheduling.engine import EV
+
+UNKNOWN_NEED_HOURS = 2.0  # a vehicle of which nothing is known is planned for this long at full power
+UNKNOWN_SOC_PERCENT = 40.0  # planned from, where no reading exists; shown as unknown, never as ready
+OVERSTAY = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """An EV of the engine together with what it stands for."""
+
+    ev: EV
+    connector: Connector
+    vehicle: Vehicle | None
+    session: Session | None
+    reservation: Reservation | None
+    soc_percent: float | None
+    power_share: float  # of the power counted at the outlet that the vehicle really takes (phases used / phases wired)
+
+    def soc_after(self, kwh: float) -> float | None:
+        """SoC once `kwh` (at the meter) are delivered, percent."""
+        if self.vehicle is None or self.soc_percent is None:
+            return None
+        gained = kwh * self.vehicle.charging_efficiency / self.vehicle.battery_kwh * 100
+        return min(self.soc_percent + gained, 100.0)
+
+
+def controllable(station: Station) -> bool:
+    link: StationLink | None = getattr(station, "link", None)
+    booted = link is not None and link.online and link.registration == StationLink.Registration.ACCEPTED
+    return booted and not station.manual
+
+
+def visits_of(depot: Depot, now: datetime) -> list[Visit]:
+    """Live sessions at chargers that can be told something, and reservations that still wait for their vehicle."""
+    socs = latest_socs(depot)
+    sessions = live_sessions(depot)
+    visits = [visit_of_session(s, socs, depot, now) for s in sessions if controllable(s.connector.station)]
+    served = {session.reservation_id for session in sessions}
+    plugged = {session.vehicle_id for session in sessions if session.vehicle_id}
+    until = now + timedelta(hours=depot.horizon_hours)
+    coming = coming_reservations(depot, now, until)
+    waiting = (r for r in coming if r.pk not in served and r.vehicle_id not in plugged)
+    return [*visits, *(visit_of_reservation(reservation, socs, depot, now) for reservation in waiting)]
+
+
+def live_sessions(depot: Depot) -> list[Session]:
+    return list(
+        Session.objects.filter(station__depot=depot, state__in=Session.LIVE, historical=False)
+        .select_related("connector__station__load_group", "connector__station__link", "vehicle", "reservation")
+        .order_by("pk")
+    )
+
+
+def coming_reservations(depot: Depot, now: datetime, until: datetime) -> Iterable[Reservation]:
+    return (
+        Reservation.objects.filter(
+            depot=depot,
+            state=Reservation.State.RESERVED,
+            connector__isnull=False,
+            ends_at__gt=now,
+            starts_at__lt=until,
+            connector__station__manual=False,
+        )
+        .select_related("connector__station__load_group", "vehicle")
+        .order_by("starts_at", "pk")
+    )
+
+
+def latest_socs(depot: Depot) -> dict[object, VehicleState]:
+    """Newest reading per vehicle."""
+    newest: dict[object, VehicleState] = {}
+    recent = VehicleState.objects.filter(vehicle__depot=depot).order_by("vehicle_id", "-measured_at")
+    for state in recent.iterator():
+        newest.setdefault(state.vehicle_id, state)
+    return newest
+
+
+def visit_of_session(session: Session, socs: dict[object, VehicleState], depot: Depot, now: datetime) -> Visit:
+    reservation, vehicle = session.reservation, session.vehicle
+    soc = soc_of_session(session, socs)
+    departure = session.started_at + timedelta(hours=depot.default_stay_hours)
+    if reservation is not None:
+        departure = reservation.ends_at - timedelta(minutes=depot.departure_margin_minutes)
+    departure = max(departure, now + OVERSTAY)
+    need = need_kwh(reservation, vehicle, soc, session.energy_kwh, session.connector, depot)
+    ev = engine_ev(
+        key=f"session:{session.pk}",
+        active=True,
+        connector=session.connector,
+        vehicle=vehicle,
+        arrival=min(session.started_at, now),
+        departure=departure,
+        meter_kwh=need,
+        priority=reservation.priority if reservation is not None else 1,
+        soc=soc,
+    )
+    return Visit(ev, session.connector, vehicle, session, reservation, soc, power_share(session.connector, vehicle))
+
+
+def visit_of_reservation(
+    reservation: Reservation, socs: dict[object, VehicleState], depot: Depot, now: datetime
+) -> Visit:
+    assert reservation.connector is not None
+    vehicle = reservation.vehicle
+    state = socs.get(reservation.vehicle_id)
+    soc = state.soc_percent if state is not None else None
+    arrival = max(reservation.starts_at, now)
+    departure = max(
+        reservation.ends_at - timedelta(minutes=depot.departure_margin_minutes), arrival + timedelta(minutes=1)
+    )
+    ev = engine_ev(
+        key=f"reservation:{reservation.pk}",
+        active=False,
+        connector=reservation.connector,
+        vehicle=vehicle,
+        arrival=arrival,
+        departure=departure,
+        meter_kwh=need_kwh(reservation, vehicle, soc, 0.0, reservation.connector, depot),
+        priority=reservation.priority,
+        soc=soc,
+    )
+    return Visit(
+        ev, reservation.connector, vehicle, None, reservation, soc, power_share(reservation.connector, vehicle)
+    )
+
+
+def soc_of_session(session: Session, socs: dict[object, VehicleState]) -> float | None:
+    """What the charger reports, else the last reading plus what was delivered since (an estimate)."""
+    if session.soc_percent is not None:
+        return session.soc_percent
+    state, vehicle = socs.get(session.vehicle_id), session.vehicle
+    if state is None or vehicle is None:
+        return None
+    gained = session.energy_kwh * vehicle.charging_efficiency / vehicle.battery_kwh * 100
+    return min(state.soc_percent + gained, 100.0)
+
+
+def need_kwh(
+    reservation: Reservation | None,
+    vehicle: Vehicle | None,
+    soc: float | None,
+    delivered_kwh: float,
+    connector: Connector,
+    depot: Depot,
+) -> float:
+    """Energy still to be delivered, kWh at the meter, never negative and never more than the battery can take."""
+    if vehicle is None:
+        booked = reservation.energy_kwh if reservation is not None else None
+        wanted = booked if booked is not None else connector.max_power_kw * UNKNOWN_NEED_HOURS
+        return max(wanted - delivered_kwh, 0.0)
+    from_percent = UNKNOWN_SOC_PERCENT if soc is None else soc
+    free = vehicle.battery_kwh * (100 - from_percent) / 100 / vehicle.charging_efficiency
+    if reservation is not None and reservation.energy_kwh is not None:
+        return max(min(reservation.energy_kwh - delivered_kwh, free), 0.0)
+    target = float(depot.default_target_soc_percent)
+    if reservation is not None and reservation.required_soc_percent is not None:
+        target = reservation.required_soc_percent
+    return max(vehicle.battery_kwh * (target - from_percent) / 100 / vehicle.charging_efficiency, 0.0)
+
+
+def power_share(connector: Connector, vehicle: Vehicle | None) -> float:
+    """A limit in A per phase counts on every wired phase, while a one-phase vehicle draws on one of them only."""
+    if vehicle is None or vehicle.phases >= connector.phases:
+        return 1.0
+    return vehicle.phases / connector.phases
+
+
+def engine_ev(
+    *,
+    key: str,
+    active: bool,
+    connector: Connector,
+    vehicle: Vehicle | None,
+    arrival: datetime,
+    departure: datetime,
+    meter_kwh: float,
+    priority: int,
+    soc: float | None,
+) -> EV:
+    """Powers are those counted at the outlet, so that the plan and the exposure of its profile are the same number."""
+    share = power_share(connector, vehicle)
+    least_a = max(connector.min_current_a, vehicle.min_current_a if vehicle is not None else 0.0)
+    most_kw = connector.max_power_kw
+    if vehicle is not None:
+        most_kw = min(most_kw, vehicle.max_ac_kw / share)
+    least_kw = least_a * connector.kw_per_ampere
+    return EV(
+        ev_id=key,
+        active=active,
+        station_id=connector.station.identity,
+        connector_id=connector.number,
+        min_power=min(least_kw, most_kw),
+        max_power=most_kw,
+        arrival_time=arrival,
+        departure_time=departure,
+        energy=meter_kwh,
+        voltage=connector.voltage_v,
+        phases=connector.phases,
+        priority=priority,
+        free_power=connector.fallback_kw,
+        nodes=(connector.station.load_group.slug,),
+        phase_map=connector.phase_rotation[: connector.phases],
+        name=vehicle.name if vehicle is not None else connector.bay,
+        max_periods=connector.station.max_schedule_periods,
+        soc=soc,
+        battery_kwh=vehicle.battery_kwh if vehicle is not None else None,
+        efficiency=share,
+    )

@@ -1,0 +1,74 @@
+"""One planning cycle: vehicles, limits, algorithm, checker, delivery; each group on its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from scheduling.engine import Algorithm, Options, Solution
+from scheduling.translation import Translation
+
+log = structlog.get_logger(__name__)
+
+
+class PlanRefused(Exception):
+    """The independent checker found the plan to break a rule; it must not be sent (S14)."""
+
+    def __init__(self, solution: Solution) -> None:
+        self.solution = solution
+        super().__init__("; ".join(violation.message for violation in solution.violations[:3]))
+
+
+def station_groups() -> list[str]:
+    """Groups named by the environment variable STATION_GROUPS, comma-separated; blanks are dropped."""
+    return [name.strip() for name in os.environ.get("STATION_GROUPS", "").split(",") if name.strip()]
+
+
+def plan_group(
+    translation: Translation,
+    algorithm_cls: type[Algorithm],
+    group_name: str,
+    now: datetime,
+    options: Options | None = None,
+) -> Algorithm:
+    """Plan one group and hand the checked plan to its translation. Raises PlanRefused."""
+    evs, voltage = translation.get_evs(group_name)
+    horizon = translation.get_horizon(group_name, now)
+    if horizon is None:
+        algorithm = algorithm_cls(evs, translation.get_peak_power_demand(group_name, now, voltage), now)
+    else:
+        algorithm = algorithm_cls(
+            evs,
+            now=now,
+            horizon=horizon,
+            tree=translation.get_power_tree(group_name, horizon),
+            price_per_kwh=translation.get_prices(group_name, horizon),
+            options=options,
+        )
+    algorithm.calculate()
+    if not algorithm.result.ok:
+        raise PlanRefused(algorithm.result)
+    translation.publish(group_name, algorithm)
+    return algorithm
+
+
+def scm_runner(
+    translation: Translation,
+    algorithm_cls: type[Algorithm],
+    *,
+    groups: Sequence[str] | None = None,
+    now: datetime | None = None,
+) -> dict[str, Algorithm | Exception]:
+    """Plan every group once; the error of one group never stops the others (WA30)."""
+    now = (now or datetime.now(UTC)).replace(microsecond=0)
+    outcome: dict[str, Algorithm | Exception] = {}
+    for group_name in station_groups() if groups is None else groups:
+        try:
+            outcome[group_name] = plan_group(translation, algorithm_cls, group_name, now)
+        except Exception as error:
+            log.exception("planning failed", group=group_name)
+            outcome[group_name] = error
+    return outcome

@@ -1,0 +1,23 @@
+"""Celery tasks of the planning queue: thin shells around `triggers` and `planner`."""
+
+from __future__ import annotations
+
+import time
+
+from celery import shared_task
+from django.utils import timezone
+
+from scheduling import planner, triggers
+
+
+@shared_task(name="scheduling.plan_depot")
+def plan_depot(depot_id: int, because: str) -> None:
+    """Plan one depot; runs of the same depot start a second apart, so that a burst of events makes two at most."""
+    if (pause := triggers.wait_before_run(depot_id, timezone.now())) > 0:
+        time.sleep(pause)
+    planner.plan(depot_id, because)
+
+
+@shared_task(name="scheduling.plan_due_depots")
+def plan_due_depots() -> None:
+    triggers.request_due_plans(timezone.now())
