@@ -169,14 +169,15 @@ class ChargingStation(Station):
 
     def _authorize(self, connector: Connector, id_tag: str) -> None:
         def decide(answer: Any) -> None:
-            if not connector.authorizing:
+            vehicle = connector.vehicle
+            if not connector.authorizing or vehicle is None or vehicle.id_tag != id_tag:
                 return
             connector.authorizing = False
             status = answer.id_tag_info["status"]
             if status == "Accepted":
                 self._start(connector, id_tag)
             else:
-                connector.finished = True
+                connector.refused = True
                 self.emit("refused", connector=connector.number, id_tag=id_tag, status=status)
             self.tick()
 
@@ -301,7 +302,7 @@ class ChargingStation(Station):
             self.profiles.forget()
         self._remote.clear()
         for connector in self.connectors.values():
-            connector.finished = connector.authorizing = False
+            connector.wait_anew()
 
     # Commands
 
@@ -332,7 +333,7 @@ class ChargingStation(Station):
             place = self.connectors.get(number)
             if place is None or not place.operative or place.finished or place.transaction is not None:
                 continue
-            place.authorizing = False
+            place.wait_anew()
             self._remote[number] = id_tag, self.clock.elapsed() + self.keys.number("ConnectionTimeOut"), profile
             self.emit("remote_start", connector=number, id_tag=id_tag)
             return "Accepted"

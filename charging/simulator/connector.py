@@ -49,7 +49,9 @@ class Connector:
         self.operative = True
         self.authorizing = False
         self.finished = False
-        """The plugged vehicle had its transaction, or was refused one: nothing starts until it is unplugged."""
+        """The plugged vehicle had its transaction: nothing starts until it is unplugged."""
+        self.refused = False
+        """The plugged vehicle's tag was not accepted: only a remote start helps."""
         self._limit_at = limit_at
         self._at = at
 
@@ -83,7 +85,7 @@ class Connector:
     def wants_start(self) -> bool:
         """A vehicle waits for a transaction and nothing stands against it."""
         waiting = self.vehicle is not None and self.transaction is None
-        return waiting and self.operative and not self.finished and not self.authorizing
+        return waiting and self.operative and not (self.finished or self.refused or self.authorizing)
 
     def plug_in(self, vehicle: Vehicle, at: datetime) -> None:
         """Connect a vehicle; ValueError when another one is there."""
@@ -91,15 +93,19 @@ class Connector:
             raise ValueError(f"connector {self.number} is taken by {self.vehicle.id_tag}")
         self.advance(at)
         self.vehicle = vehicle
-        self.finished = self.authorizing = False
+        self.wait_anew()
 
     def plug_out(self, at: datetime) -> Vehicle | None:
         """Take the vehicle away, in the state of charge it has reached."""
         self.advance(at)
         vehicle, self.vehicle = self.vehicle, None
-        self.finished = self.authorizing = False
+        self.wait_anew()
         self._refresh(at)
         return vehicle
+
+    def wait_anew(self) -> None:
+        """Forget how far the plugged vehicle came towards a transaction."""
+        self.finished = self.refused = self.authorizing = False
 
     def begin(self, transaction: Transaction, at: datetime) -> None:
         self.advance(at)

@@ -38,7 +38,7 @@ class Options:
 
     url: str
     scenario: Path | None = None
-    stations: int = 0
+    stations: int | None = None
     prefix: str = "SIM"
     password: str = ""
     seed: int | None = None
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line, shared with the management command."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--scenario", type=Path, help="scenario file, format fleet-depot-scenario/1")
-    what.add_argument("--stations", type=int, default=0, help="number of generated stations, each with a vehicle")
+    what.add_argument("--stations", type=int, help="number of generated stations, each with a vehicle")
     parser.add_argument("--url", default="ws://127.0.0.1:8000/ocpp", help="central system; the identity is appended")
     parser.add_argument("--prefix", default="SIM", help="generated identities are PREFIX-0001 and so on")
     parser.add_argument("--password", default="", help="password of every generated station")
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def options_from(values: dict[str, Any]) -> Options:
     """Options from parsed arguments; ConfigError for a value that makes no sense."""
     options = Options(**{name: values[name] for name in Options.__dataclass_fields__})
-    if options.scenario is None and options.stations < 1:
+    if options.scenario is None and (options.stations is None or options.stations < 1):
         raise ConfigError(f"--stations: expected at least 1, got {options.stations}")
     if options.speed <= 0:
         raise ConfigError(f"--speed: expected more than 0, got {options.speed:g}")
@@ -90,7 +90,8 @@ class EventPrinter:
             line = json.dumps({"at": at, "station": station, "event": event, **told}, default=str)
         else:
             line = " ".join([at, station, event, *(f"{name}={value}" for name, value in told.items())])
-        print(line, file=self._out, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # whoever listened has gone; the simulation goes on
+            print(line, file=self._out, flush=True)
 
 
 def scenario_of(options: Options) -> Scenario:
@@ -99,7 +100,7 @@ def scenario_of(options: Options) -> Scenario:
         scenario = load_scenario(options.scenario)
     else:
         scenario = generated_scenario(
-            options.stations,
+            options.stations or 0,
             prefix=options.prefix,
             password=options.password,
             seed=options.seed or 0,

@@ -183,10 +183,13 @@ class Station:
 
     async def _reboot(self) -> None:
         self.emit("reboot")
-        self.known = False
+        self._lose_state()
         self._attempt = 0
-        self.forget_after_reboot()
         await self._pause(REBOOT_S)
+
+    def _lose_state(self) -> None:
+        self.known = False
+        self.forget_after_reboot()
 
     def forget_after_reboot(self) -> None:
         """Lose what does not survive a reboot."""
@@ -319,7 +322,7 @@ class Station:
         return "Rejected"
 
     def reset(self, hard: bool) -> str:
-        reset = Outgoing("Reset", call.Heartbeat, durable=False)
+        reset = Outgoing("Reset", call.Heartbeat, dropped=self._lose_state)
         self.prepare_reset(hard)
         if hard:
             self.outbox.put_first([reset])

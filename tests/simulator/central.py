@@ -48,7 +48,7 @@ class Answers:
     next_transaction: int = 1
 
 
-class _Peer(ChargePoint):  # type: ignore[misc]
+class _Peer(ChargePoint):
     """The central system's end of one socket."""
 
     def __init__(self, identity: str, socket: ServerConnection, central: Central) -> None:
@@ -232,6 +232,7 @@ class Depot:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        assert self.told("error") == []
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from datetime import timedelta
 from http import HTTPStatus
@@ -109,6 +110,7 @@ async def test_a_refused_tag_never_charges() -> None:
         await yard.pass_time(60)
         assert station.power_w == 0
         assert "StartTransaction" not in yard.central.actions()
+        assert yard.central.statuses() == ["Available", "Preparing"]
 
 
 async def test_a_start_with_an_invalid_tag_is_stopped() -> None:
@@ -284,10 +286,11 @@ async def test_remote_start_and_stop() -> None:
         yard.central.answers.authorize = "Invalid"
         station = yard.charger()
         await yard.come_online()
+        station.plug_in(1, VAN)
+        await yard.pass_time(5)
         content = profile(1001, "TxProfile", [(0, 8.0)])
         asked = call.RemoteStartTransaction("DESK", 1, content)
         assert (await yard.central.call("FD-01", asked)).status == "Accepted"
-        station.plug_in(1, VAN)
         await yard.pass_time(5)
         assert yard.central.of("StartTransaction")[0]["id_tag"] == "DESK"
         assert station.power_w == pytest.approx(8 * 690)
@@ -422,8 +425,6 @@ class TestDefects:
             await yard.come_online()
             station.plug_in(1, VAN)
             await yard.pass_time(5)
-            import asyncio
-
             content = profile(1001, "TxProfile", [(0, 10.0)], transaction=1)
             asked = asyncio.create_task(yard.central.call("FD-01", call.SetChargingProfile(1, content)))
             await until(lambda: station.power_w < 7_000)
