@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from charging.wire.errors import Finding
 from charging.wire.timestamps import parse_time
@@ -88,8 +88,7 @@ class Sample:
     raw: tuple[SampledValue, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     """One number in its natural unit, and the phase it belongs to."""
 
     value: Decimal
@@ -185,6 +184,8 @@ def _most_trusted(readings: list[_Reading]) -> list[_Reading]:
 
 def _total(readings: list[_Reading]) -> Decimal | None:
     """The phase-less value, else the sum over the phases without N."""
+    if not readings:
+        return None
     if len(readings) == 1 and readings[0].phase is None:
         return readings[0].value
     phases: dict[int, Decimal] = {}
@@ -201,6 +202,8 @@ def _total(readings: list[_Reading]) -> Decimal | None:
 
 def _voltage(readings: list[_Reading]) -> Decimal | None:
     """Line to neutral: the phase-less value, else the mean of L-N, else of L-L by the root of three."""
+    if not readings:
+        return None
     total = [reading.value for reading in readings if reading.phase is None]
     if total:
         return total[-1]
@@ -213,6 +216,8 @@ def _voltage(readings: list[_Reading]) -> Decimal | None:
 
 
 def _per_phase(readings: list[_Reading], rotation: str) -> Phases | None:
+    if not readings:
+        return None
     phases: list[Decimal | None] = [None, None, None]
     order = _grid_order(rotation)
     found = False
@@ -240,7 +245,7 @@ def _offered(readings: list[_Reading]) -> Decimal | None:
 
 def _power_from_current(currents: list[_Reading], voltages: list[_Reading]) -> Decimal | None:
     """Sum of U times I, phase by phase where both are known, when the charger measures no power."""
-    mean = _voltage(voltages)
+    mean = _voltage(voltages) if currents else None
     if mean is None or not _within(mean, PLAUSIBLE_VOLTAGE):
         return None
     total = _total(currents)

@@ -117,7 +117,7 @@ class Reader:
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise PayloadError(WRONG_TYPE, path, f"expected a list, got {excerpt(value)}")
         if not value and not self.lenient:
-            raise PayloadError(MISSING, path, "must not be an empty list, leave the field out")
+            raise PayloadError(MISSING, path, "must not be an empty list; leave an optional one out")
         drops = self.lenient and _forgives(kind)
         return tuple(self._kept(kind, value, path) if drops else self._all(kind, value, path))
 

@@ -96,8 +96,8 @@ def test_a_payload_that_is_no_object_is_refused(payload: str) -> None:
 
 
 def test_p26_codes_are_spelt_as_in_1_6() -> None:
-    assert ErrorCode.FORMATION_VIOLATION == "FormationViolation"
-    assert ErrorCode.OCCURENCE_CONSTRAINT_VIOLATION == "OccurenceConstraintViolation"
+    assert ErrorCode.FORMATION_VIOLATION.value == "FormationViolation"
+    assert ErrorCode.OCCURENCE_CONSTRAINT_VIOLATION.value == "OccurenceConstraintViolation"
 
 
 def test_p26_error_details_are_an_object() -> None:

@@ -13,6 +13,7 @@ from charging.wire.v16.types import (
     IdTagInfo,
     Message,
     Open,
+    OutletId,
     RegistrationStatus,
     Text20,
     Text25,
@@ -323,7 +324,7 @@ class RemoteStartTransaction(Message, frozen=True):
     """Ask the charger to start; Accepted means it will try (P47)."""
 
     id_tag: IdTag
-    connector_id: ConnectorId | None = None
+    connector_id: OutletId | None = None
     charging_profile: ChargingProfile | None = None
 
 
@@ -354,7 +355,7 @@ class ResetResponse(Message, frozen=True):
 class UnlockConnector(Message, frozen=True):
     """Release a plug."""
 
-    connector_id: ConnectorId
+    connector_id: OutletId
 
 
 class UnlockConnectorResponse(Message, frozen=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from charging.wire.v16.types import Id, IdTag, IdTagInfo, Message, Open
 
-ListVersion = Annotated[int, msgspec.Meta(gt=0, le=2**31 - 1)]
+ListVersion = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 
 class GetLocalListVersion(Message, frozen=True):

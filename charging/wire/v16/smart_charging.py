@@ -2,7 +2,17 @@
 
 from typing import Literal
 
-from charging.wire.v16.types import AcceptedOrRejected, ConnectorId, Count, Id, Message, Open, Tenths, Timestamp
+from charging.wire.v16.types import (
+    AcceptedOrRejected,
+    ConnectorId,
+    Count,
+    Id,
+    Message,
+    Open,
+    PhaseCount,
+    Tenths,
+    Timestamp,
+)
 
 ChargingProfilePurpose = Literal["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"]
 ChargingProfileKind = Literal["Absolute", "Recurring", "Relative"]
@@ -15,7 +25,7 @@ class ChargingSchedulePeriod(Message, frozen=True):
 
     start_period: Count
     limit: Tenths
-    number_phases: Count | None = None
+    number_phases: PhaseCount | None = None
 
 
 class ChargingSchedule(Message, frozen=True):

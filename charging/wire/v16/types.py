@@ -29,6 +29,9 @@ class Message(
 
 Id = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 ConnectorId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+OutletId = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+"""A connector one can plug into: never 0."""
+PhaseCount = Annotated[int, msgspec.Meta(ge=1, le=3)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 WattHours = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1, extra={"rounds": True})]
 Tenths = Annotated[float, msgspec.Meta(extra={"tenths": True})]
