@@ -80,23 +80,15 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
             power = self.problem.zeros()
             if self.evs:
                 power[self._by_id] = self.allocate(self.problem.rearranged(self._by_id))
-        with self.stage("check"):
-            violations = check(self.problem, power)
-        self._result = Solution(
-            problem=self.problem,
-            power=power,
-            status=self.status if self.evs else "empty",
-            shortfalls=shortfalls_of(self.problem, power),
-            deferred=deferred_of(self.problem),
-            violations=violations,
-            seconds=dict(self.seconds),
-        )
+        self._result = self._judged(power)
         for ev, row in zip(self.evs, power, strict=True):
             ev.power = row / ev.kw_per_unit
 
     @property
     def result(self) -> Solution:
         """The solution of the last `calculate`."""
+        if self._result is None and type(self).calculate is not Algorithm.calculate:
+            return self._judged(np.array([ev.power_kw for ev in self.evs]).reshape(self.problem.shape))
         if self._result is None:
             raise RuntimeError("Call calculate() before reading the result.")
         return self._result
@@ -121,6 +113,19 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begun
+
+    def _judged(self, power: FloatArray) -> Solution:
+        with self.stage("check"):
+            violations = check(self.problem, power)
+        return Solution(
+            problem=self.problem,
+            power=power,
+            status=self.status if self.evs else "empty",
+            shortfalls=shortfalls_of(self.problem, power),
+            deferred=deferred_of(self.problem),
+            violations=violations,
+            seconds=dict(self.seconds),
+        )
 
     def _id_of(self, row: int) -> tuple[bool, int | str]:
         ev_id = self.evs[row].ev_id

@@ -52,13 +52,6 @@ class Headroom:
         self.load[rows] += self._rows.coefficients[rows, ev][:, None] * change
         self.power[ev] = power
 
-    def take(self, ev: int, wanted: FloatArray) -> FloatArray:
-        """Grant the vehicle what the limits allow of `wanted` (kW per step); 0 where that is below its minimum."""
-        granted = np.minimum(wanted, self.ceiling(ev))
-        granted[granted < self._problem.min_power[ev] - _EPS] = 0.0
-        self.put(ev, granted)
-        return granted
-
     def serve(self, ev: int, order: IntArray) -> FloatArray:
         """Plan one vehicle anew beside all others: its need in the steps of `order`, first ones first."""
         problem = self._problem
