@@ -182,23 +182,40 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["depot.api.permissions.ScopedAccess"],
     "DEFAULT_PAGINATION_CLASS": "depot.api.pagination.CursorPages",
     "DEFAULT_RENDERER_CLASSES": ["depot.api.renderers.ApiJsonRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["depot.api.parsers.StrictJsonParser"],
     "DEFAULT_FILTER_BACKENDS": ["depot.api.filters.StrictFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "depot.api.schema.ProblemAutoSchema",
     "EXCEPTION_HANDLER": "depot.api.problems.problem_handler",
     "DEFAULT_THROTTLE_CLASSES": ["depot.api.throttling.KeyThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"key": env_text("API_RATE", "600/min")},
+    "DEFAULT_THROTTLE_RATES": {"key": env_text("API_RATE", "600/min"), "plan": env_text("API_PLAN_RATE", "60/min")},
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Fleet Depot API",
-    "DESCRIPTION": "Book reservations, read plans and sessions, and command chargers.",
+    "DESCRIPTION": (
+        "Book reservations, read plans and sessions, and command chargers.\n\n"
+        "Send `Authorization: Api-Key <key>`. Times carry an offset; answers are in UTC. Lists come in pages: follow "
+        "`next`. Errors are RFC 9457 problems with a stable `type`."
+    ),
     "VERSION": "1.0",
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["depot.api.permissions.DocumentationAccess"],
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "CommandState": "charging.models.Command.State",
+        "ConnectorStatus": "charging.models.ConnectorStatus",
+        "PlanRunStatus": "scheduling.models.PlanRun.Status",
+        "ReservationState": "depot.models.Reservation.State",
+        "SessionState": "charging.models.Session.State",
+        "LimitKind": "depot.models.Limit.Kind",
+        "StationKind": "depot.models.Station.Kind",
+        "VehicleIdentityKind": "depot.models.VehicleIdentity.Kind",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "docExpansion": "none"},
 }
 
 UNFOLD = {

@@ -1,0 +1,43 @@
+"""The schema, the page that shows it, and the answer for addresses that do not exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+
+class SchemaView(SpectacularAPIView):
+    """OpenAPI 3.1, as JSON unless the client asks for YAML."""
+
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer2, OpenApiYamlRenderer]
+
+
+class DocumentationView(SpectacularSwaggerSplitView):
+    """The schema to browse and to try out; its script is served apart, as the content policy wants it."""
+
+    template_name = "api/documentation.html"
+
+
+@extend_schema(exclude=True)
+class NothingHere(APIView):
+    """Any other address below the API, with any method: 404 as a problem."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise Http404

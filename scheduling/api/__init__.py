@@ -1,0 +1,1 @@
+"""REST over what should happen: plan runs and plans."""
