@@ -10,6 +10,7 @@ from typing import Any
 from ocpp.v16 import call
 
 from charging.simulator.battery import Vehicle
+from charging.simulator.clock import Clock
 from charging.simulator.config import StationConfig, Visit
 from charging.simulator.connector import Connector, Status, Transaction
 from charging.simulator.keys import ConfigurationKeys
@@ -36,7 +37,7 @@ from charging.simulator.schedule import (
     station_limit,
     summed,
 )
-from charging.simulator.station import Composite, Station, Surroundings, stamp
+from charging.simulator.station import ALONE, Composite, Station, Surroundings, stamp
 from charging.simulator.wire import Payload
 
 FALLBACK_PROFILE_ID = 10
@@ -48,8 +49,15 @@ STATION_STATUSES = (Status.AVAILABLE, Status.UNAVAILABLE)
 class ChargingStation(Station):
     """A charger with its connectors, numbered from 1, and the visits it will receive."""
 
-    def __init__(self, config: StationConfig, surroundings: Surroundings, visits: Iterable[Visit] = ()) -> None:
-        super().__init__(config, surroundings)
+    def __init__(
+        self,
+        config: StationConfig,
+        url: str,
+        clock: Clock | None = None,
+        surroundings: Surroundings = ALONE,
+        visits: Iterable[Visit] = (),
+    ) -> None:
+        super().__init__(config, url, clock, surroundings)
         now = self.clock.now()
         self.profiles = ProfileStore()
         self.connectors = {each.number: Connector(each, now, self._limit_at) for each in config.connectors}

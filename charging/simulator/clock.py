@@ -14,6 +14,10 @@ from typing import Protocol
 class Clock(Protocol):
     """What stations know of time. Simulated seconds, except `pause`."""
 
+    @property
+    def speed(self) -> float:
+        """Simulated seconds per second of the network's time."""
+
     def now(self) -> datetime:
         """Simulated instant, aware UTC."""
 
@@ -54,6 +58,8 @@ class ScaledClock:
 
 class VirtualClock:
     """Time that stands still until `advance`; sleepers wake one by one in the order of their due times."""
+
+    speed = 1.0
 
     def __init__(self, start: datetime, settle: Callable[[], Awaitable[None]] | None = None) -> None:
         self._start = start

@@ -12,7 +12,7 @@ from websockets.typing import Subprotocol
 
 SUBPROTOCOL = Subprotocol("ocpp1.6")
 LONGEST_BACKOFF_S = 10.0
-CLOSING_S = 0.5
+CLOSING_S = 0.3
 
 _HTTP_MEANINGS = {
     401: "identity or password is wrong",

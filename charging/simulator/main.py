@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from charging.simulator.charger import ChargingStation
-from charging.simulator.clock import ScaledClock
+from charging.simulator.clock import Clock, ScaledClock
 from charging.simulator.config import (
     ConfigError,
     Scenario,
@@ -110,14 +110,15 @@ def scenario_of(options: Options) -> Scenario:
     return Scenario(scenario.stations, scenario.visits, seed)
 
 
-def build_stations(scenario: Scenario, surroundings: Surroundings) -> list[Station]:
+def build_stations(scenario: Scenario, url: str, clock: Clock, surroundings: Surroundings) -> list[Station]:
     """A running thing for every configured one."""
     stations: list[Station] = []
     for config in scenario.stations:
         if config.kind is StationKind.METER:
-            stations.append(MeterStation(config, surroundings))
+            stations.append(MeterStation(config, url, clock, surroundings))
         else:
-            stations.append(ChargingStation(config, surroundings, scenario.visits_of(config.identity)))
+            visits = scenario.visits_of(config.identity)
+            stations.append(ChargingStation(config, url, clock, surroundings, visits))
     return stations
 
 
@@ -127,10 +128,8 @@ async def simulate(options: Options, out: TextIO = sys.stdout) -> None:
     clock = ScaledClock(options.speed)
     witness = Witness()
     emit = EventPrinter(clock, out, options.json_lines)
-    surroundings = Surroundings(
-        options.url, clock, scenario.seed, witness, emit, validate=options.validate, speed=options.speed
-    )
-    stations = build_stations(scenario, surroundings)
+    surroundings = Surroundings(scenario.seed, witness, emit, options.validate)
+    stations = build_stations(scenario, options.url, clock, surroundings)
     emit("simulating", "-", {"stations": len(stations), "url": options.url, "seed": scenario.seed})
     work = asyncio.create_task(_run_all(stations, witness, clock, options.witness))
     loop = asyncio.get_running_loop()

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 from ocpp.v16 import call
 
+from charging.simulator.clock import Clock
 from charging.simulator.config import StationConfig
 from charging.simulator.metering import energy_sample, sampled
 from charging.simulator.outbox import Outgoing
-from charging.simulator.station import Station, Surroundings, stamp
+from charging.simulator.station import ALONE, Station, Surroundings, stamp
 
 
 class MeterStation(Station):
@@ -21,8 +22,14 @@ class MeterStation(Station):
 
     building = True
 
-    def __init__(self, config: StationConfig, surroundings: Surroundings) -> None:
-        super().__init__(config, surroundings)
+    def __init__(
+        self,
+        config: StationConfig,
+        url: str,
+        clock: Clock | None = None,
+        surroundings: Surroundings = ALONE,
+    ) -> None:
+        super().__init__(config, url, clock, surroundings)
         self._noise = random.Random(f"{surroundings.seed}:{config.identity}:noise")
         self._zone = ZoneInfo(config.time_zone)
         self._load_w = 0.0

@@ -15,7 +15,7 @@ from ocpp.v16 import call
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.frames import CloseCode
 
-from charging.simulator.clock import Clock
+from charging.simulator.clock import Clock, ScaledClock
 from charging.simulator.config import StationConfig
 from charging.simulator.defects import Defects
 from charging.simulator.keys import ConfigurationKeys, KeyRow
@@ -47,13 +47,14 @@ class LinkLost(Exception):
 class Surroundings:
     """What all stations of one run share."""
 
-    url: str
-    clock: Clock
     seed: int = 0
     witness: Witness | None = None
     emit: Emit = lambda event, station, facts: None
     validate: bool = False
-    speed: float = 1.0
+    """Check every sent message against the schemas: costs about as much as all the rest."""
+
+
+ALONE = Surroundings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,16 @@ class Station:
 
     building = False
 
-    def __init__(self, config: StationConfig, surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        config: StationConfig,
+        url: str,
+        clock: Clock | None = None,
+        surroundings: Surroundings = ALONE,
+    ) -> None:
         self.config = config
         self.identity = config.identity
-        self.clock = surroundings.clock
+        self.clock: Clock = clock or ScaledClock()
         self.defects = Defects(config.defects)
         self.dice = random.Random(f"{surroundings.seed}:{config.identity}")
         self.keys = self._make_keys()
@@ -101,9 +108,10 @@ class Station:
         self.known = False
         """The registration was Accepted once since the last boot."""
         self._rests = False
+        self._url = url
         self._surroundings = surroundings
         self._heartbeat_due_s = math.inf
-        self._tick_s = max(TICK_S, REAL_TICK_S * surroundings.speed)
+        self._tick_s = max(TICK_S, REAL_TICK_S * self.clock.speed)
         self._attempt = 0
 
     def _make_keys(self) -> ConfigurationKeys:
@@ -196,7 +204,7 @@ class Station:
 
     async def _one_connection(self) -> None:
         """Serve one socket until it ends; always raises why it ended."""
-        async with dial(self._surroundings.url, self.identity, self.config.password) as socket:
+        async with dial(self._url, self.identity, self.config.password) as socket:
             if not speaks_ocpp(socket):
                 raise LinkLost("the central system does not speak ocpp1.6")
             wire = Wire(self.identity, socket, self, self.dice, validate=self._surroundings.validate)

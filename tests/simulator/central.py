@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 from charging.simulator.charger import ChargingStation
 from charging.simulator.clock import VirtualClock
 from charging.simulator.config import ConnectorConfig, StationConfig, Visit
+from charging.simulator.meter import MeterStation
 from charging.simulator.station import Station, Surroundings
 from charging.simulator.witness import Witness
 
@@ -191,8 +192,6 @@ class Depot:
     @property
     def surroundings(self) -> Surroundings:
         return Surroundings(
-            self.central.url,
-            self.clock,
             self._seed,
             self.witness,
             emit=lambda event, station, facts: self.events.append((event, station, facts)),
@@ -200,7 +199,12 @@ class Depot:
         )
 
     def charger(self, config: StationConfig | None = None, visits: Iterable[Visit] = ()) -> ChargingStation:
-        station = ChargingStation(config or one_connector(), self.surroundings, visits)
+        station = ChargingStation(config or one_connector(), self.central.url, self.clock, self.surroundings, visits)
+        self.start(station)
+        return station
+
+    def meter(self, config: StationConfig) -> MeterStation:
+        station = MeterStation(config, self.central.url, self.clock, self.surroundings)
         self.start(station)
         return station
 

@@ -102,4 +102,4 @@ def test_a_missing_scenario_is_one_sentence(capsys: pytest.CaptureFixture[str]) 
 
 def test_the_management_command_is_the_same() -> None:
     with pytest.raises(CommandError, match="--stations: expected at least 1"):
-        call_command("simulate", stations=0, scenario=None)
+        call_command("simulate", "--stations", "0")

@@ -14,7 +14,6 @@ from ocpp.v16 import call
 from charging.simulator.battery import Vehicle
 from charging.simulator.config import ConnectorConfig, StationConfig, StationKind, Visit
 from charging.simulator.defects import Defect
-from charging.simulator.meter import MeterStation
 
 from .central import START, depot, one_connector, profile, until
 
@@ -268,7 +267,7 @@ async def test_the_same_seed_gives_the_same_day() -> None:
                 meter_interval_s=5,
             )
             station = yard.charger()
-            yard.start(MeterStation(config, yard.surroundings))
+            yard.meter(config)
             await yard.pass_time(10)
             station.plug_in(1, VAN)
             await yard.pass_time(30)
@@ -441,7 +440,7 @@ async def test_a_building_meter_reports_on_connector_zero() -> None:
         "FD-OFFICE", kind=StationKind.METER, load_kw_by_hour=load, noise_kw=0.5, time_zone="Europe/Berlin"
     )
     async with depot() as yard:
-        yard.start(MeterStation(config, yard.surroundings))
+        yard.meter(config)
         await yard.pass_time(30)
         readings = yard.central.of("MeterValues")
         assert len(readings) >= 5
