@@ -39,7 +39,7 @@ class Misfit:
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """A load group with the connectors of its whole subtree and the worst building load of that subtree."""
 
