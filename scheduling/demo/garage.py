@@ -1,4 +1,4 @@
-"""The garage: a day measured at Caltech (46 sessions, see charging/simulator/data) behind a transformer too small for it."""
+"""The garage: a day measured at Caltech (see charging/simulator/data) behind a transformer too small for it."""
 
 from __future__ import annotations
 
