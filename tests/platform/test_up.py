@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -109,13 +111,33 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return var
 
 
+@contextlib.contextmanager
+def running(var: Path, port: int) -> Iterator[Up]:
+    up = Up(var, port)
+    try:
+        up.read_until("is ready on")
+        yield up
+    finally:
+        up.process.kill()
+        up.process.communicate()
+
+
 @pytest.fixture
 def up(migrated: Path, free_port: int) -> Iterator[Up]:
-    up = Up(migrated, free_port)
-    up.read_until("is ready on")
-    yield up
-    up.process.kill()
-    up.process.communicate()
+    with running(migrated, free_port) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def lasting(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One for the tests that leave it running."""
+    var = tmp_path_factory.mktemp("lasting")
+    shutil.copy(migrated / "depot.sqlite3", var)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    with running(var, port) as up:
+        yield up
 
 
 def wait_for_end_of(pids: set[int], handles: dict[int, int]) -> set[int]:
@@ -156,18 +178,18 @@ def test_kill_of_the_supervisor_leaves_nothing(up: Up) -> None:
 
 
 @pytest.mark.parametrize("name", ["broker", "web", "worker", "beat"])
-def test_a_killed_process_comes_back(up: Up, name: str) -> None:
-    before = up.children()[name]
+def test_a_killed_process_comes_back(lasting: Up, name: str) -> None:
+    before = lasting.children()[name]
     os.kill(before, signal.SIGKILL)
-    up.read_until(f"{name:<9} was killed by SIGKILL; starting it again")
-    while up.children().get(name) in {None, before} or not up.ready():
-        assert up.process.poll() is None
+    lasting.read_until(f"{name:<9} was killed by SIGKILL; starting it again")
+    while lasting.children().get(name) in {None, before} or not lasting.ready():
+        assert lasting.process.poll() is None
 
 
-def test_a_second_copy_is_refused_in_one_sentence(up: Up, free_port: int) -> None:
-    second = manage("up", "--port", str(free_port), var=up.var)
+def test_a_second_copy_is_refused_in_one_sentence(lasting: Up, free_port: int) -> None:
+    second = manage("up", "--port", str(free_port), var=lasting.var)
     assert second.returncode == 1
-    assert f"already running from {up.var} (process {up.process.pid})" in second.stderr
+    assert f"already running from {lasting.var} (process {lasting.process.pid})" in second.stderr
     assert second.stderr.count("\n") == 1
 
 
@@ -213,11 +235,11 @@ def test_a_database_without_tables_is_refused_in_one_sentence(tmp_path: Path, fr
     assert refused.stderr.count("\n") == 1
 
 
-def test_a_very_deep_folder_works(tmp_path: Path, free_port: int) -> None:
+def test_a_very_deep_folder_works(migrated: Path, tmp_path: Path, free_port: int) -> None:
     """Longer than the path of a Unix socket may be."""
     var = tmp_path / ("a-long-name-" * 8) / ("another-one-" * 8)
     var.mkdir(parents=True)
-    assert manage("migrate", "-v0", var=var).returncode == 0
+    shutil.copy(migrated / "depot.sqlite3", var)
     up = Up(var, free_port)
     try:
         up.read_until("is ready on")
