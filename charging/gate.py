@@ -64,6 +64,7 @@ def exposure_of(depot: Depot, now: datetime, candidates: Iterable[Schedule] = ()
 
 def connector_facts(connector: Connector, profiles: list[InstalledProfile], now: datetime) -> ConnectorFacts:
     station = connector.station
+    profiles = [p for p in profiles if p.session is None or p.session.live]  # a TxProfile dies with its transaction
     fallbacks = [p for p in profiles if p.slot == InstalledProfile.Slot.FALLBACK]
     verified = any(p.state == InstalledProfile.State.CONFIRMED for p in fallbacks) and not station.manual
     state: ConnectorState | None = getattr(connector, "state", None)

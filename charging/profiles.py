@@ -26,7 +26,7 @@ Period = tuple[int, float]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Limits in A per phase from `starts_at` on: ((seconds, A), ...), the first at 0; over at `ends_at` (None: never)."""
+    """Limits in A per phase from `starts_at` on: ((seconds, A), ...), first at 0; over at `ends_at` (None: never)."""
 
     starts_at: datetime
     periods: tuple[Period, ...]
