@@ -13,6 +13,7 @@ MAX_INTEGER_LENGTH = 18  # a signed 64-bit column takes it
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_UNSTORABLE_IN_JSON = re.compile(rb"\x00|\\u(?:0000|[dD][89a-fA-F])")
 # The alternative to the closing quote keeps an unterminated string from being scanned again from each of its quotes.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -46,7 +47,7 @@ def loads(raw: bytes) -> tuple[object, tuple[Finding, ...]]:
         parse_float=lambda digits: _fraction(findings, digits),
         strict=False,
     )
-    value, replaced = _storable(value)
+    value, replaced = _storable(value) if _UNSTORABLE_IN_JSON.search(raw) else (value, False)
     if replaced:
         findings.append(Finding("P28", "NUL characters or lone surrogates were replaced by U+FFFD"))
     return value, tuple(findings)

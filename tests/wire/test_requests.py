@@ -270,3 +270,26 @@ def test_the_stored_form_fits_a_json_column() -> None:
         "d": 0.5,
         "e": "123456789012345678901",
     }
+
+
+def test_p25_a_null_inside_a_sample_is_noted() -> None:
+    value = {"timestamp": TIME, "sampledValue": [{"value": "1", "unit": None}]}
+    message, rules = read("MeterValues", {**METER, "meterValue": [value]})
+    assert message.meter_value[0].sampled_value == (core.SampledValue(value="1"),)
+    assert rules == {"P25"}
+
+
+def test_a_flood_of_flaws_ends_the_reading_not_the_message() -> None:
+    message, findings = decode_request(
+        "MeterValues", json.dumps({**METER, "meterValue": [VALUE, *[7] * 20_000, VALUE]}).encode()
+    )
+    assert isinstance(message, core.MeterValues)
+    assert len(message.meter_value) == 1
+    assert "elements were enough" in findings[-1].text
+
+
+def test_one_flaw_among_many_samples_costs_only_itself() -> None:
+    values = [{"value": "1"}] * 5_000 + [{"value": {}}]
+    message, rules = read("MeterValues", {**METER, "meterValue": [{"timestamp": TIME, "sampledValue": values}]})
+    assert len(message.meter_value[0].sampled_value) == 5_000
+    assert rules == {"P61"}
