@@ -289,7 +289,8 @@ def test_a_flood_of_flaws_ends_the_reading_not_the_message() -> None:
 
 
 def test_one_flaw_among_many_samples_costs_only_itself() -> None:
-    values: list[dict[str, object]] = [{"value": "1"}] * 5_000 + [{"value": {}}]
+    good: dict[str, object] = {"value": "1"}
+    values = [good] * 5_000 + [{"value": {}}]
     message, rules = read("MeterValues", {**METER, "meterValue": [{"timestamp": TIME, "sampledValue": values}]})
     assert len(message.meter_value[0].sampled_value) == 5_000
     assert rules == {"P61"}
