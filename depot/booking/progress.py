@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.apps import apps
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
 from depot.booking.services import transition
@@ -16,6 +16,7 @@ from depot.models import Incident, Reservation
 State = Reservation.State
 BY = "clock"
 NO_SHOW_INCIDENT = "reservation.no_show"
+TIME_TO_REPORT = timedelta(minutes=2)  # a charger that has just connected may still tell who is plugged in
 
 
 def advance_reservations(now: datetime) -> int:
@@ -30,7 +31,7 @@ def advance_reservations(now: datetime) -> int:
 
 
 def with_presence(reservations: QuerySet[Reservation]) -> QuerySet[Reservation]:
-    """Annotated with `plugged_in` (the booked vehicle), `used` (anyone on the bay) and `online` (its charger).
+    """Annotated with `plugged_in` (the booked vehicle), `used` (anyone on the bay) and `online_since` (its charger).
 
     Sessions and links are written by the room above; this room only reads them.
     """
@@ -41,19 +42,23 @@ def with_presence(reservations: QuerySet[Reservation]) -> QuerySet[Reservation]:
     return reservations.annotate(
         plugged_in=Exists(touching.filter(Q(reservation=OuterRef("pk")) | Q(vehicle=OuterRef("vehicle")))),
         used=Exists(touching.filter(connector=OuterRef("connector"))),
-        online=F("connector__station__link__online"),
+        online_since=Case(
+            When(connector__station__link__online=True, then=F("connector__station__link__connected_at"))
+        ),
     )
 
 
 def _due_step(reservation: Reservation, now: datetime) -> tuple[str, str] | None:
     """The state it should move to and why, or None while there is time."""
     came = reservation.plugged_in if reservation.vehicle_id else reservation.used  # type: ignore[attr-defined]
-    online = reservation.online is not False  # type: ignore[attr-defined]  # a charger never seen counts as there
+    online_since: datetime | None = reservation.online_since  # type: ignore[attr-defined]
     over = reservation.ends_at <= now
     if came:
         return (State.FULFILLED, "the booked period ended") if over else None
-    if not online:  # it may be charging unseen: nobody can say that it did not come
+    if online_since is None:  # it may be charging unseen: nobody can say that it did not come
         return (State.FAILED, "the charger was offline") if over else None
+    if online_since > now - TIME_TO_REPORT:
+        return None
     timeout = timedelta(minutes=reservation.depot.noshow_timeout_minutes)
     if over or reservation.starts_at + timeout <= now:
         return State.NO_SHOW, f"not plugged in by {reservation.depot.local(now):%H:%M %Z}"

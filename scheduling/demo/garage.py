@@ -14,7 +14,7 @@ from scheduling.demo.yard import store_proposed_fallbacks
 SLUG = "garage"
 ZONE = "America/Los_Angeles"
 PORTS = 54
-LIMIT_KW = 50.0  # at full power the same day peaks at three times this
+LIMIT_KW = 40.0  # at full power the same day peaks at four times this
 BATTERY_KWH = 60.0
 BUSY = (time(9), time(15))
 SHOWN_FROM = time(10, 30)
