@@ -6,4 +6,7 @@ class DepotConfig(AppConfig):
     verbose_name = "Depot"
 
     def ready(self) -> None:
-        from depot import receivers  # noqa: F401  (registers the signal receivers)
+        from depot import (
+            celery,  # noqa: F401  (tasks of every process go to the configured broker, not to Celery's default one)
+            receivers,  # noqa: F401  (registers the signal receivers)
+        )

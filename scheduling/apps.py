@@ -7,3 +7,6 @@ class SchedulingConfig(AppConfig):
 
     def ready(self) -> None:
         from scheduling import triggers  # noqa: F401  (listens to what changes a plan's inputs)
+        from scheduling.live import receivers
+
+        receivers.connect()
