@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from ocpp.v16 import call
@@ -67,6 +67,7 @@ class ChargingStation(Station):
         self._told: dict[int, Status] = {}
         self._remote: dict[int, tuple[str, float, Payload | None]] = {}
         self._station_operative = True
+        self._clock_slot: tuple[date, int] | None = None
         self._preload_fallbacks(now)
 
     def _make_keys(self) -> ConfigurationKeys:
@@ -145,6 +146,7 @@ class ChargingStation(Station):
                 self._consider_start(connector)
             self._publish(connector)
             self._sample_if_due(connector, now)
+        self._sample_by_the_clock(now)
         self._publish_station()
 
     def _advance(self, now: datetime) -> None:
@@ -168,22 +170,27 @@ class ChargingStation(Station):
         """Ask the central system while there is a link, else trust the tag. §4.1, LocalAuthorizeOffline."""
         remote = self._remote.pop(connector.number, None)
         assert connector.vehicle is not None
-        if remote is not None and remote[1] >= self.clock.elapsed():
-            self._start(connector, remote[0], remote[2])
+        id_tag, profile = connector.vehicle.id_tag, None
+        asked_remotely = remote is not None and remote[1] >= self.clock.elapsed()
+        if remote is not None and asked_remotely:
+            id_tag, _, profile = remote
+        if asked_remotely and not self.keys.truth("AuthorizeRemoteTxRequests"):
+            self._start(connector, id_tag, profile)
         elif self.online:
-            self._authorize(connector, connector.vehicle.id_tag)
+            self._authorize(connector, id_tag, profile)
         elif self.known and self.keys.truth("LocalAuthorizeOffline"):
-            self._start(connector, connector.vehicle.id_tag)
+            self._start(connector, id_tag, profile)
 
-    def _authorize(self, connector: Connector, id_tag: str) -> None:
+    def _authorize(self, connector: Connector, id_tag: str, profile: Payload | None) -> None:
+        visitor = connector.vehicle
+
         def decide(answer: Any) -> None:
-            vehicle = connector.vehicle
-            if not connector.authorizing or vehicle is None or vehicle.id_tag != id_tag:
+            if not connector.authorizing or connector.vehicle is not visitor:
                 return
             connector.authorizing = False
             status = answer.id_tag_info["status"]
             if status == "Accepted":
-                self._start(connector, id_tag)
+                self._start(connector, id_tag, profile)
             else:
                 connector.refused = True
                 self.emit("refused", connector=connector.number, id_tag=id_tag, status=status)
@@ -259,9 +266,22 @@ class ChargingStation(Station):
         self._next_sample_s[connector.number] = max(due_s, self.clock.elapsed() + min(1.0, interval_s))
         self._queue_sample(connector, now, "Sample.Periodic")
 
-    def _queue_sample(self, connector: Connector, now: datetime, context: str) -> None:
+    def _sample_by_the_clock(self, now: datetime) -> None:
+        """All connectors when another ClockAlignedDataInterval begins, counted from midnight UTC. §3.16.2."""
+        interval_s = self.keys.number("ClockAlignedDataInterval")
+        if not interval_s:
+            return
+        slot = now.date(), (now.hour * 3600 + now.minute * 60 + now.second) // interval_s
+        if slot != self._clock_slot and self._clock_slot is not None:
+            for connector in self.connectors.values():
+                self._queue_sample(connector, now, "Sample.Clock", "MeterValuesAlignedData")
+        self._clock_slot = slot
+
+    def _queue_sample(
+        self, connector: Connector, now: datetime, context: str, key: str = "MeterValuesSampledData"
+    ) -> None:
         transaction = connector.transaction
-        names = self.keys.names("MeterValuesSampledData")
+        names = self.keys.names(key)
         values = [{"timestamp": stamp(now), "sampledValue": connector_samples(names, connector, context)}]
         if not values[0]["sampledValue"]:
             return

@@ -40,25 +40,28 @@ def _measurands(value: str) -> bool:
 
 
 _WRITABLE: dict[str, tuple[str, Callable[[str], bool]]] = {
-    "AllowOfflineTxForUnknownId": ("true", _truth),
     "AuthorizeRemoteTxRequests": ("false", _truth),
     "ClockAlignedDataInterval": ("0", _whole),
     "ConnectionTimeOut": ("120", _whole),
     "HeartbeatInterval": ("300", _whole),
     "LocalAuthorizeOffline": ("true", _truth),
-    "LocalPreAuthorize": ("false", _truth),
     "MeterValueSampleInterval": ("5", _whole),
     "MeterValuesAlignedData": ("Energy.Active.Import.Register", _measurands),
     "MeterValuesSampledData": (",".join(MEASURANDS), _measurands),
-    "ResetRetries": ("1", _whole),
-    "StopTransactionOnEVSideDisconnect": ("true", _truth),
     "StopTransactionOnInvalidId": ("true", _truth),
-    "StopTxnAlignedData": ("", _measurands),
     "StopTxnSampledData": ("Energy.Active.Import.Register", _measurands),
     "TransactionMessageAttempts": ("3", _whole),
     "TransactionMessageRetryInterval": ("10", _whole),
-    "UnlockConnectorOnEVSideDisconnect": ("true", _truth),
     "WebSocketPingInterval": ("20", _whole),
+}
+
+_FIXED = {
+    "AllowOfflineTxForUnknownId": "true",
+    "LocalPreAuthorize": "false",
+    "ResetRetries": "0",
+    "StopTransactionOnEVSideDisconnect": "true",
+    "StopTxnAlignedData": "",
+    "UnlockConnectorOnEVSideDisconnect": "true",
 }
 
 
@@ -72,7 +75,7 @@ class ConfigurationKeys:
         self._values = {key: value for key, (value, _) in _WRITABLE.items()}
         self._values["MeterValueSampleInterval"] = str(meter_interval_s)
         features = "Core,SmartCharging,RemoteTrigger" if charges else "Core,RemoteTrigger"
-        self._values |= {
+        self._values |= _FIXED | {
             "ConnectorPhaseRotation": ",".join(f"{number}.RST" for number in range(1, connectors + 1))
             or "NotApplicable",
             "GetConfigurationMaxKeys": str(MAX_KEYS_PER_REQUEST),

@@ -43,8 +43,8 @@ def basic_auth(identity: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {token}"}
 
 
-def dial(url: str, identity: str, password: str) -> connect:
-    """A connection to be entered; uncompressed, as most 1.6 chargers are and as CPU wants it."""
+def dial(url: str, identity: str, password: str, ping_interval_s: int) -> connect:
+    """A connection to be entered; uncompressed, as most 1.6 chargers are and as CPU wants it. Interval 0: no pings."""
     return connect(
         address(url, identity),
         subprotocols=[SUBPROTOCOL],
@@ -53,7 +53,7 @@ def dial(url: str, identity: str, password: str) -> connect:
         proxy=None,
         open_timeout=10,
         close_timeout=CLOSING_S,
-        ping_interval=20,
+        ping_interval=ping_interval_s or None,
         ping_timeout=20,
         max_size=2**21,
     )

@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prefix", default="SIM", help="generated identities are PREFIX-0001 and so on")
     parser.add_argument("--password", default="", help="password of every generated station")
     parser.add_argument("--seed", type=int, help="seed of all chance; the scenario's own by default")
-    parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="simulated seconds per second; the central system does not follow"
+    )
     parser.add_argument("--witness", type=Path, help="write the true power as one JSON line per simulated second")
     parser.add_argument("--json", action="store_true", dest="json_lines", help="events as JSON lines")
     parser.add_argument("--validate", action="store_true", help="check every sent message against the OCPP schemas")

@@ -204,7 +204,8 @@ class Station:
 
     async def _one_connection(self) -> None:
         """Serve one socket until it ends; always raises why it ended."""
-        async with dial(self._url, self.identity, self.config.password) as socket:
+        ping_interval_s = self.keys.number("WebSocketPingInterval")
+        async with dial(self._url, self.identity, self.config.password, ping_interval_s) as socket:
             if not speaks_ocpp(socket):
                 raise LinkLost("the central system does not speak ocpp1.6")
             wire = Wire(self.identity, socket, self, self.dice, validate=self._surroundings.validate)

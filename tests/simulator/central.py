@@ -58,7 +58,7 @@ class _Peer(ChargePoint):
         self.central = central
 
     async def _take(self, action: str, message_id: str, payload: dict[str, Any]) -> None:
-        self.central.received.append(Received(self.id, action, payload, message_id))
+        self.central.take(Received(self.id, action, payload, message_id))
         if self.central.answers.drop_before_answering == action:
             self.central.answers.drop_before_answering = None
             await self.socket.close(1012)
@@ -111,6 +111,7 @@ class Central:
         self._peers: dict[str, _Peer] = {}
         self._transactions: dict[tuple[Any, ...], int] = {}
         self._server: Server | None = None
+        self._news = asyncio.Event()
         self.port = 0
 
     @property
@@ -146,6 +147,16 @@ class Central:
         except ConnectionClosed:
             if self._peers.get(identity) is peer:
                 del self._peers[identity]
+
+    def take(self, message: Received) -> None:
+        self.received.append(message)
+        self._news.set()
+
+    async def heard(self, enough: Callable[[], bool]) -> None:
+        """Wait for messages of stations in real time until they are enough."""
+        while not enough():
+            self._news.clear()
+            await self._news.wait()
 
     def transaction_of(self, identity: str, payload: dict[str, Any]) -> int:
         """The same id for the same StartTransaction, as a central system has to."""

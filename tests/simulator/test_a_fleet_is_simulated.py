@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 
 from charging.simulator.main import main
 
-from .central import Central, until
+from .central import Central
 from .test_scenarios_are_read import changed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ async def test_stations_run_until_they_are_told_to_stop(central: Central, tmp_pa
         "--stations", "4", "--password", "p", "--url", central.url, "--speed", "20", "--json", "--validate",
         "--witness", str(witness),
     )  # fmt: skip
-    await until(lambda: len({each["transaction_id"] for each in central.of("MeterValues")}) == 4)
+    await central.heard(lambda: len({each["transaction_id"] for each in central.of("MeterValues")}) == 4)
     process.send_signal(number)
     out, error = await process.communicate()
     assert process.returncode == 0
@@ -63,7 +63,7 @@ async def test_a_scenario_file_is_played_as_text(central: Central, tmp_path: Pat
     file = tmp_path / "scenario.json"
     file.write_text(json.dumps(changed("stations.1.meter_interval_s", 1)))
     process = await spawned("--scenario", str(file), "--url", central.url)
-    await until(lambda: len(central.of("MeterValues")) > 0 and len(central.of("BootNotification")) == 2)
+    await central.heard(lambda: len(central.of("MeterValues")) > 0 and len(central.of("BootNotification")) == 2)
     process.terminate()
     out, _ = await process.communicate()
     assert re.search(r"^\S+Z FD-OFFICE online$", out.decode(), re.MULTILINE)

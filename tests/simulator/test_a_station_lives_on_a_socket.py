@@ -151,6 +151,21 @@ async def test_a_profile_for_another_transaction_is_rejected() -> None:
         assert station.connectors[1].power_w == pytest.approx(11_000)
 
 
+async def test_a_profile_of_an_ended_transaction_binds_the_next_one_no_more() -> None:
+    async with depot() as yard:
+        station = yard.charger()
+        await yard.come_online()
+        station.plug_in(1, VAN)
+        await yard.pass_time(5)
+        content = profile(1001, "TxProfile", [(0, 6.0)], transaction=1)
+        await yard.central.call("FD-01", call.SetChargingProfile(1, content))
+        station.plug_out(1)
+        await yard.pass_time(5)
+        station.plug_in(1, VAN)
+        await yard.pass_time(5)
+        assert station.power_w == pytest.approx(11_000)
+
+
 async def test_a_composite_schedule_is_told_in_the_unit_asked_for() -> None:
     async with depot() as yard:
         yard.charger()
@@ -298,6 +313,30 @@ async def test_remote_start_and_stop() -> None:
         await yard.pass_time(5)
         assert yard.central.statuses()[-1] == "Finishing"
         assert (await yard.central.call("FD-01", asked)).status == "Rejected"
+
+
+async def test_a_remote_start_is_authorized_where_that_is_configured() -> None:
+    async with depot() as yard:
+        yard.central.answers.authorize = "Invalid"
+        station = yard.charger()
+        await yard.come_online()
+        await yard.central.call("FD-01", call.ChangeConfiguration("AuthorizeRemoteTxRequests", "true"))
+        await yard.central.call("FD-01", call.RemoteStartTransaction("DESK", 1))
+        station.plug_in(1, VAN)
+        await yard.pass_time(5)
+        assert [each["id_tag"] for each in yard.central.of("Authorize")] == ["DESK"]
+        assert yard.central.of("StartTransaction") == []
+
+
+async def test_clock_aligned_values_come_from_every_connector() -> None:
+    async with depot() as yard:
+        yard.charger()
+        await yard.come_online()
+        await yard.central.call("FD-01", call.ChangeConfiguration("ClockAlignedDataInterval", "900"))
+        await yard.pass_time(1800)
+        readings = [each["meter_value"][0] for each in yard.central.of("MeterValues")]
+        assert [each["timestamp"][:16] for each in readings] == ["2026-03-02T18:15", "2026-03-02T18:30"]
+        assert [each["sampled_value"][0]["context"] for each in readings] == ["Sample.Clock"] * 2
 
 
 async def test_availability_waits_for_the_end_of_a_transaction() -> None:
