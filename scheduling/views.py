@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib import messages
@@ -144,7 +143,7 @@ def station(request: HttpRequest, slug: str, identity: str) -> HttpResponse:
         facts=station_page.facts_of(charger, timezone.now()),
         form=form,
         may_command=actor.may("commands:write", depot),
-        examples=json.dumps(station_page.EXAMPLES),
+        examples=station_page.EXAMPLES,
         **station_page.history_of(charger),
     )
 
