@@ -23,7 +23,7 @@ from charging.handshake import Admission, Knock, Refusal, admit, knock_of, recor
 from charging.intake.entry import Arrival, Entry, FrameRow, Meaning, StationRef, storable
 from charging.intake.journal import DATABASE_GONE
 from charging.intake.meaning import meaning_of
-from charging.nudges import LIVE, anudge
+from charging.nudges import LIVE, nudge
 from charging.wire import session as rpc
 
 log = structlog.get_logger(__name__)
@@ -102,10 +102,10 @@ class ChargerConsumer(AsyncConsumer):
             log.warning("handshake without database", error=str(error))
             raise Refusal(503, "The database is away; try again.") from error
         except Refusal as refusal:
-            await self._note_refusal(knock, refusal)
+            self._note_refusal(knock, refusal)
             raise
 
-    async def _note_refusal(self, knock: Knock, refusal: Refusal) -> None:
+    def _note_refusal(self, knock: Knock, refusal: Refusal) -> None:
         log.info("charger refused", identity=knock.identity[:60], status=refusal.status, remote=knock.remote_address)
         if refusal.status != 404:
             return
@@ -116,7 +116,7 @@ class ChargerConsumer(AsyncConsumer):
                     record_unknown, knock.identity, knock.remote_address, knock.subprotocols, attempts, timezone.now()
                 )
             )
-            await anudge(LIVE, depot=None, what="unknown-station")
+            self.process.announce(partial(nudge, LIVE, depot=None, what="unknown-station"))
 
     async def _refuse(self, refusal: Refusal) -> None:
         """Answer before the upgrade with a real status, as chargers expect it (ASGI: websocket.http.response)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django.db.models import F
@@ -16,6 +17,7 @@ from depot.models import Connector, Incident, Station
 from depot.signals import announce_needs_changed
 
 OFFLINE = "charger.offline"
+SEEN_EVERY_S = 30.0  # how often a process renews the sign of life of its links
 
 
 def open_link(station_id: int, owner: str, remote_address: str, now: datetime) -> int:
@@ -52,10 +54,9 @@ def close_link(station_id: int, epoch: int, now: datetime) -> bool:
         closed = StationLink.objects.filter(station_id=station_id, epoch=epoch, online=True).update(
             online=False, disconnected_at=now
         )
-    if not closed:
-        return False
-    tell_offline(Station.objects.get(pk=station_id))
-    return True
+        if closed:
+            tell_offline(Station.objects.get(pk=station_id))
+    return bool(closed)
 
 
 def tell_offline(station: Station) -> None:
@@ -68,7 +69,7 @@ def tell_offline(station: Station) -> None:
         remedy="Check the charger's power and network; it reconnects by itself.",
     )
     announce_needs_changed(station.depot_id, "charger-lost")
-    nudge(LIVE, depot=station.depot_id, what="status")
+    transaction.on_commit(partial(nudge, LIVE, depot=station.depot_id, what="status"))
 
 
 def close_links_quietly(owner: str, now: datetime) -> None:
@@ -88,15 +89,15 @@ def lost_sockets(owner: str, held: Mapping[int, int]) -> tuple[list[int], list[t
     return stale, ghosts
 
 
-def note_seen(seen: Mapping[int, tuple[datetime, float | None]]) -> None:
-    """Last sign of life, and where measured the clock skew in s, of many stations."""
-    with transaction.atomic():
-        links = StationLink.objects.select_for_update(skip_locked=True).filter(station_id__in=seen)
-        rows = list(links.order_by("station_id"))
-        for link in rows:
-            link.last_seen_at, skew = seen[link.station_id]
-            link.clock_skew_s = link.clock_skew_s if skew is None else round(skew, 1)
-        StationLink.objects.bulk_update(rows, ["last_seen_at", "clock_skew_s"], batch_size=200)
+def note_seen(owner: str, now: datetime) -> None:
+    """A sign of life of every socket this process holds: an open one has answered its last ping (P15)."""
+    StationLink.objects.filter(owner=owner, online=True).update(last_seen_at=now)
+
+
+def note_skews(skews_s: Mapping[int, float]) -> None:
+    """Clock skews by station, s, as measured from live messages."""
+    for station_id, skew_s in sorted(skews_s.items()):
+        StationLink.objects.filter(station_id=station_id).update(clock_skew_s=round(skew_s, 1))
 
 
 def mark_silent_links(now: datetime, silent_since: datetime) -> int:

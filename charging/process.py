@@ -8,7 +8,6 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from charging.handshake import UnknownKnocks
 from charging.intake.derived import Derivation
 from charging.intake.entry import Arrival, Entry
 from charging.intake.journal import DATABASE_GONE, GroupCommit
-from charging.nudges import LIVE, anudge, nudge
+from charging.nudges import LIVE, nudge
 from charging.pump import CommandPump
 from charging.threads import DatabaseThreads
 from depot import lifespan
@@ -36,12 +35,12 @@ OWNER = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
 HANDSHAKE_THREADS = 4
 FLUSH_EVERY_S = 0.5
 TICK_S = 1.0
-SEEN_EVERY_S = 30.0
 LINKS_EVERY_S = 5.0
 TRY_AGAIN_LATER = 1013
 SERVICE_RESTART = 1012
 POLICY_VIOLATION = 1008
 SKEW_WINDOW = 8
+SKEW_NEWS_S = 1.0
 Job = Callable[[], object]
 
 
@@ -61,8 +60,8 @@ class ChargerProcess:
         self._announcer = DatabaseThreads("ocpp-announce")
         self._writer = DatabaseThreads("ocpp-derived")
         self.pump = CommandPump(self)
-        self._seen: dict[int, tuple[datetime, float | None]] = {}
         self._skew: dict[int, list[float]] = {}
+        self._skew_written: dict[int, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -144,7 +143,6 @@ class ChargerProcess:
                     self.announce(job)
                 if meaning.action in ("StatusNotification", "StartTransaction", "StopTransaction"):
                     self.announce(partial(nudge, LIVE, depot=arrival.station.depot_id, what="status"))
-            self._seen[arrival.station.id] = (arrival.at, None)
 
     def _note_skew(self, arrival: Arrival, stamped: datetime) -> None:
         """The charger's clock minus ours, s: of the last messages the one that travelled fastest."""
@@ -152,11 +150,21 @@ class ChargerProcess:
         window.append((stamped - arrival.at).total_seconds())
         del window[:-SKEW_WINDOW]
 
+    def _changed_skews(self) -> dict[int, float]:
+        measured = {station_id: max(window) for station_id, window in self._skew.items()}
+        changed = {
+            station_id: skew_s
+            for station_id, skew_s in measured.items()
+            if abs(skew_s - self._skew_written.get(station_id, float("inf"))) > SKEW_NEWS_S
+        }
+        self._skew_written.update(changed)
+        return changed
+
     async def _flush_for_ever(self) -> None:
         seen_at = time.monotonic()
         while True:
             await asyncio.sleep(FLUSH_EVERY_S)
-            seen = time.monotonic() - seen_at >= SEEN_EVERY_S
+            seen = time.monotonic() - seen_at >= links.SEEN_EVERY_S
             await self._flush(seen=seen)
             if seen:
                 seen_at = time.monotonic()
@@ -167,14 +175,12 @@ class ChargerProcess:
         pending = self.derivation.swap()
         try:
             if pending:
-                for depot_id in await self._writer.run(self.derivation.write, pending, timezone.now()):
-                    await anudge(LIVE, depot=depot_id, what="meter")
-            if seen and self._seen:
-                marks, self._seen = self._seen, {}
-                for station_id, (at, _) in marks.items():
-                    if window := self._skew.get(station_id):
-                        marks[station_id] = (at, max(window))
-                await self._writer.run(links.note_seen, marks)
+                depots = await self._writer.run(self.derivation.write, pending, timezone.now())
+                for depot_id in depots:
+                    self.announce(partial(nudge, LIVE, depot=depot_id, what="meter"))
+            if seen and self.sockets:
+                await self._writer.run(links.note_seen, self.owner, timezone.now())
+                await self._writer.run(links.note_skews, self._changed_skews())
         except Exception:
             log.exception("derived state not written")
             self.derivation.put_back(pending)
