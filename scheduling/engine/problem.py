@@ -30,7 +30,6 @@ class Problem:
     need_kwh: FloatArray  # (n_ev,) at the meter
     priority: IntArray  # (n_ev,) higher is more important
     free_power: FloatArray  # (n_ev,) kW that no node counts
-    co2_per_kwh: FloatArray | None = None  # (steps,) kg per kWh
 
     @staticmethod
     def of(
@@ -38,10 +37,10 @@ class Problem:
         horizon: Horizon,
         tree: PowerTree,
         price_per_kwh: Sequence[float] | FloatArray | None = None,
-        co2_per_kwh: FloatArray | None = None,
     ) -> Problem:
-        """Build the problem; ValueError if two rows carry the same vehicle or the prices do not fit the horizon."""
+        """Build the problem; ValueError if vehicles, load groups, limits and prices do not fit together."""
         _refuse_duplicates(evs)
+        tree.refuse_misfits(evs, horizon.steps)
         price = np.zeros(horizon.steps) if price_per_kwh is None else np.asarray(price_per_kwh, dtype=np.float64)
         if price.shape != (horizon.steps,):
             raise ValueError(f"{price.size} prices do not fit a horizon of {horizon.steps} steps.")
@@ -60,7 +59,6 @@ class Problem:
             need_kwh=kw * np.array([ev.energy / ev.efficiency for ev in evs], dtype=np.float64),
             priority=np.array([ev.priority for ev in evs], dtype=np.int64),
             free_power=np.array([ev.free_power for ev in evs], dtype=np.float64),
-            co2_per_kwh=co2_per_kwh,
         )
 
     def rearranged(self, order: IntArray) -> Problem:

@@ -51,7 +51,10 @@ class BulkHiGHS(pulp.HiGHS):
         for column, value in lp.objective.items():
             cost[column.index] = sign * value
         none = np.zeros(0, dtype=np.int32)
-        lp.solverModel.addCols(count, cost, lower, upper, 0, np.zeros(count, dtype=np.int32), none, np.zeros(0))
+        answer = lp.solverModel.addCols(
+            count, cost, lower, upper, 0, np.zeros(count, dtype=np.int32), none, np.zeros(0)
+        )
+        _refuse_error(answer, "columns")
 
     def _pass_rows(self, lp: Any) -> None:
         infinity = highspy.kHighsInf
@@ -67,7 +70,7 @@ class BulkHiGHS(pulp.HiGHS):
         sense = np.array([row.sense for row in rows], dtype=np.int64)
         lower = np.where(sense == pulp.LpConstraintLE, -infinity, right)
         upper = np.where(sense == pulp.LpConstraintGE, infinity, right)
-        lp.solverModel.addRows(
+        answer = lp.solverModel.addRows(
             len(rows),
             lower,
             upper,
@@ -76,6 +79,12 @@ class BulkHiGHS(pulp.HiGHS):
             np.array(indices, dtype=np.int32),
             np.array(values, dtype=np.float64),
         )
+        _refuse_error(answer, "rows")
+
+
+def _refuse_error(answer: Any, what: str) -> None:
+    if answer == highspy.HighsStatus.kError:
+        raise SolverFailed(f"HiGHS refuses the {what}")
 
 
 def pulp_problem(model: LinearModel) -> tuple[Any, list[Any]]:
@@ -94,7 +103,10 @@ def pulp_problem(model: LinearModel) -> tuple[Any, list[Any]]:
 
 def solve(problem: Any, columns: list[Any], solver: str, time_limit_s: float) -> FloatArray:
     """Values of all columns at a proven optimum, or SolverFailed."""
-    problem.solve(_solver(solver, time_limit_s, large=problem.numConstraints() > _LARGE_ROWS))
+    try:
+        problem.solve(_solver(solver, time_limit_s, large=problem.numConstraints() > _LARGE_ROWS))
+    except (pulp.PulpError, OSError) as error:
+        raise SolverFailed(f"{solver} did not run: {error}") from error
     if problem.status != pulp.LpStatusOptimal or problem.sol_status != pulp.LpSolutionOptimal:
         raise SolverFailed(f"{solver} reports {pulp.LpStatus[problem.status]}, {pulp.LpSolution[problem.sol_status]}")
     values = np.array([column.varValue for column in columns], dtype=np.float64)

@@ -7,7 +7,7 @@ import numpy as np
 from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.first_come import ranked
 from scheduling.engine.headroom import Headroom
-from scheduling.engine.model import slack_prices
+from scheduling.engine.model import SLACK_PRICE, slack_prices
 from scheduling.engine.problem import Problem
 
 _EPS = 1e-6
@@ -18,18 +18,18 @@ _EXCHANGES = 600
 _WORTH_CHEAPENING = 5e-4
 
 
-def repair(problem: Problem, power: FloatArray) -> FloatArray:
+def repair(problem: Problem, power: FloatArray, *, least_worth: float = 0.0) -> FloatArray:
     """A plan near `power` (kW, (n_ev, steps)) that keeps all limits and minimum powers and serves what they allow.
 
     Powers below the minimum are dropped; who misses energy then is planned anew beside the others, and if that is not
-    enough, together with one vehicle that stands in its way. Deterministic, whatever the order of the vehicles.
+    enough, together with one vehicle that stands in its way. Stops when what is missing is worth no more than `least_worth`.
     """
     clean = np.clip(power, 0.0, problem.max_power[:, None])
     clean[(clean < problem.min_power[:, None] - _EPS) | (clean < _EPS)] = 0.0
     headroom = problem.headroom(_within_needs(problem, clean))
     for i in _short(problem, headroom):
         serve_again(problem, headroom, int(i))
-    _exchange_rounds(problem, headroom)
+    _exchange_rounds(problem, headroom, least_worth)
     if problem.cost(headroom.power) > problem.cost(power) + _WORTH_CHEAPENING * abs(problem.cost(power)):
         _cheapen(problem, headroom)
     return headroom.power
@@ -55,10 +55,17 @@ def _cheapen(problem: Problem, headroom: Headroom) -> None:
             headroom.put(i, old)
 
 
-def _exchange_rounds(problem: Problem, headroom: Headroom) -> None:
-    """Plan pairs anew until nobody misses energy, nothing helps, or the number of tries is used up."""
+def worth_of_unmet(problem: Problem, power: FloatArray) -> float:
+    """What the missing energy counts in money by priority and urgency."""
+    return float(slack_prices(problem) @ problem.unmet(power))
+
+
+def _exchange_rounds(problem: Problem, headroom: Headroom, least_worth: float) -> None:
+    """Plan pairs anew until nothing better is possible, nothing helps, or the number of tries is used up."""
     tries = _EXCHANGES
     for _ in range(_ROUNDS):
+        if worth_of_unmet(problem, headroom.power) <= least_worth + SLACK_PRICE * _SHORT_KWH:
+            break
         gained = False
         for i in _short(problem, headroom):
             partners = _in_the_way(problem, headroom, int(i))[: min(tries, _PARTNERS)]
@@ -107,8 +114,13 @@ def _short(problem: Problem, headroom: Headroom) -> IntArray:
     """Vehicles that miss energy: the more important first, then the less time they can spare."""
     order = ranked(problem, problem.laxity_hours)
     order = order[np.argsort(-problem.priority[order], kind="stable")]
-    missing: IntArray = order[problem.unmet(headroom.power)[order] > _SHORT_KWH]
+    missing: IntArray = order[_helpable(problem, headroom.power)[order] > _SHORT_KWH]
     return missing
+
+
+def _helpable(problem: Problem, power: FloatArray) -> FloatArray:
+    """Missing energy that its stay and maximum would allow each vehicle, kWh, (n_ev,)."""
+    return np.minimum(problem.need_kwh, problem.deliverable_kwh) - problem.energy(power)
 
 
 def _in_the_way(problem: Problem, headroom: Headroom, i: int) -> IntArray:

@@ -100,6 +100,19 @@ class PowerTree:
             todo.append(self.by_name[name].parent)
         return frozenset(names)
 
+    def refuse_misfits(self, evs: Sequence[EV], steps: int) -> None:
+        """ValueError if a vehicle stands under an unknown node, or a limit does not fit the steps or is not a number."""
+        for ev in evs:
+            self.above(ev)
+        for node in self.nodes:
+            for limit in (node.limit_kw, node.limit_a):
+                if limit is not None and limit.shape != (steps,):
+                    raise ValueError(f"The limit of {node.name!r} has {limit.size} values, the horizon {steps} steps.")
+                if limit is not None and np.isnan(limit).any():
+                    raise ValueError(f"The limit of {node.name!r} is not a number in step {np.isnan(limit).argmax()}.")
+            if not np.isfinite([node.reserved_kw, *node.reserved_a]).all():
+                raise ValueError(f"What is reserved at {node.name!r} is not a finite number.")
+
     def rows(self, problem: Problem) -> Rows:
         """The limits as linear rows; equal rows of a node are merged and rows without a vehicle left out."""
         below = [self.above(ev) for ev in problem.evs]
@@ -110,9 +123,6 @@ class PowerTree:
             if member.any():
                 found.extend((node.name, c, limit) for c, limit in _node_rows(node, member, amps))
         steps = problem.horizon.steps
-        for name, _, limit in found:
-            if limit.shape != (steps,):
-                raise ValueError(f"The limit of {name!r} has {limit.size} values, the horizon {steps} steps.")
         return Rows(
             np.array([c for _, c, _ in found]).reshape(len(found), len(problem.evs)),
             np.array([limit for _, _, limit in found]).reshape(len(found), steps),

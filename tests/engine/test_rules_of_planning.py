@@ -372,4 +372,18 @@ def test_prices_and_limits_must_fit_the_horizon() -> None:
         plan([ev()], [10.0] * 4, price_per_kwh=np.ones(3))
     horizon = Horizon(NOON, timedelta(hours=1), 4)
     with pytest.raises(ValueError, match="'site' has 3 values"):
-        Problem.of([ev()], horizon, PowerTree.single([1.0] * 3)).rows  # noqa: B018 - built when first read
+        Problem.of([ev()], horizon, PowerTree.single([1.0] * 3))
+
+
+def test_a_limit_that_is_not_a_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="'site' is not a number in step 2"):
+        plan([ev()], [10.0, 10.0, float("nan"), 10.0])
+
+
+def test_a_solver_that_cannot_run_gives_a_plan_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulp_highs, "_cbc_path", lambda: "/nowhere/cbc")
+    run = PulpLinearProgram([ev()], [10.0] * 4, NOON, options=Options(HOURLY.resolution, solver="CBC"))
+    run.calculate()
+    assert run.result.status.startswith("fallback: CBC did not run")
+    assert run.result.ok
+    assert run.result.shortfalls == ()
