@@ -89,9 +89,10 @@ def stdlib_config(*, console: bool, level: str) -> dict[str, Any]:
             # uvicorn brings handlers of its own; they would print every line a second time, unredacted
             "uvicorn": through_root,
             "uvicorn.error": through_root,
-            "uvicorn.access": through_root,
+            "uvicorn.access": {"handlers": [], "propagate": False},  # the proxy keeps an access log
             "asyncio": quiet,
             "celery.beat": quiet,
+            "kombu.connection": {"level": "ERROR"},  # a Unix socket has no host name, and needs none
             "celery.worker.strategy": quiet,
             "celery.app.trace": quiet,
             "django.request": {"level": "ERROR", "filters": ["unexpected"]},

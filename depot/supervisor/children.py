@@ -46,13 +46,13 @@ def web(host: str, port: int) -> ChildSpec:
     }
     words = (word for pair in options.items() for word in pair)
     argv = (sys.executable, "-m", "uvicorn", "depot.asgi:application", *words, "--no-access-log", "--no-server-header")
-    return ChildSpec("web", argv, grace_s=0.9, stop_stage=1)
+    return ChildSpec("web", argv, grace_s=1.4, stop_stage=1)
 
 
 def worker() -> ChildSpec:
     """An idle pool needs two seconds to close itself; unfinished tasks are acknowledged late, so none is lost."""
     argv = _celery("worker", "--queues=planning,default", "--pool=prefork", f"--concurrency={POOL_PROCESSES}")
-    return ChildSpec("worker", (*argv, "--without-gossip", "--without-mingle"), grace_s=1.2)
+    return ChildSpec("worker", (*argv, "--without-gossip", "--without-mingle"), grace_s=0.8)
 
 
 def beat(var: Path) -> ChildSpec:
