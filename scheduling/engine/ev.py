@@ -5,38 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
-from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.horizon import Horizon, require_aware
-
-CHARGING_RATE_VOLTAGE = 240.0
-"""Voltage that `ChargingRateUnit.convert` takes when none is given, V."""
+from scheduling.engine.profile import periods_of, to_wire
+from scheduling.engine.units import ChargingRateUnit as ChargingRateUnit  # its public home is beside EV
 
 CHARGING_PROFILE_ID = 1
 CHARGING_PROFILE_PURPOSE = "TxProfile"
 CHARGING_PROFILE_STACK_LEVEL = 1
 CHARGING_PROFILE_KIND = "Absolute"
-
-
-class ChargingRateUnit(Enum):
-    """Unit of a charging limit: W (inside the engine: kW) or A per phase. OCPP 1.6 §7.13."""
-
-    W = "W"
-    A = "A"
-
-    def convert(self, value: float, unit: ChargingRateUnit, voltage: float | None = None) -> float:
-        """`value` in `unit` (kW or A) as a single-phase limit in this unit (W or A); no voltage means 240 V."""
-        if voltage is not None and voltage < 0:
-            raise ValueError(f"Voltage {voltage} V is negative.")
-        volts = voltage or CHARGING_RATE_VOLTAGE
-        if unit is ChargingRateUnit.A:
-            return value if self is ChargingRateUnit.A else value * volts
-        watts = value * 1000.0
-        return watts if self is ChargingRateUnit.W else watts / volts
 
 
 def _no_power() -> FloatArray:
@@ -154,16 +135,12 @@ class EV:
 
     def charging_profile(self, now: datetime, unit: ChargingRateUnit | None = None) -> dict[str, Any]:
         """The plan as OCPP 1.6 csChargingProfiles: whole seconds, limits rounded down to 0.1, at most `max_periods`."""
-        from scheduling.engine.profile import periods_of
-
         horizon = self.grid(now)
         periods = periods_of(self.power_kw, horizon, **self._wire(unit), max_periods=self.max_periods)
         return self._profile(horizon.start, unit, [(period.start_s, period.limit) for period in periods])
 
     def current_charging_profile(self, now: datetime, unit: ChargingRateUnit | None = None) -> dict[str, Any]:
         """Only the step that holds now, as one period."""
-        from scheduling.engine.profile import to_wire
-
         kw = float(self.power_kw[0]) if self.power.size else 0.0
         return self._profile(self.grid(now).start, unit, [(0, to_wire(kw, **self._wire(unit)))])
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from scheduling.engine.arrays import FloatArray, IntArray
-from scheduling.engine.ev import ChargingRateUnit
 from scheduling.engine.horizon import Horizon
+from scheduling.engine.units import ChargingRateUnit
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,8 @@ class BulkHiGHS(pulp.HiGHS):
         sign = -1.0 if lp.sense == pulp.LpMaximize else 1.0
         for column, value in lp.objective.items():
             cost[column.index] = sign * value
-        none = np.zeros(0, dtype=np.int32)
-        answer = lp.solverModel.addCols(
-            count, cost, lower, upper, 0, np.zeros(count, dtype=np.int32), none, np.zeros(0)
-        )
+        starts, entries = np.zeros(count, dtype=np.int32), np.zeros(0, dtype=np.int32)
+        answer = lp.solverModel.addCols(count, cost, lower, upper, 0, starts, entries, np.zeros(0))
         _refuse_error(answer, "columns")
 
     def _pass_rows(self, lp: Any) -> None:

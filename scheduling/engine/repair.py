@@ -22,7 +22,7 @@ def repair(problem: Problem, power: FloatArray, *, least_worth: float = 0.0) -> 
     """A plan near `power` (kW, (n_ev, steps)) that keeps all limits and minimum powers and serves what they allow.
 
     Powers below the minimum are dropped; who misses energy then is planned anew beside the others, and if that is not
-    enough, together with one vehicle that stands in its way. Stops when what is missing is worth no more than `least_worth`.
+    enough, together with one vehicle that stands in its way. Stops when what is missing is worth `least_worth` or less.
     """
     clean = np.clip(power, 0.0, problem.max_power[:, None])
     clean[(clean < problem.min_power[:, None] - _EPS) | (clean < _EPS)] = 0.0

@@ -101,7 +101,7 @@ class PowerTree:
         return frozenset(names)
 
     def refuse_misfits(self, evs: Sequence[EV], steps: int) -> None:
-        """ValueError if a vehicle stands under an unknown node, or a limit does not fit the steps or is not a number."""
+        """ValueError if a vehicle stands under an unknown node, or a limit has not one number per step."""
         for ev in evs:
             self.above(ev)
         for node in self.nodes:
