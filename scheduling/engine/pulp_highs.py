@@ -29,6 +29,10 @@ class BulkHiGHS(pulp.HiGHS):
         self._pass_columns(lp, columns)
         self._pass_rows(lp)
         self.callSolver(lp)
+        if lp.solverModel.getModelStatus() == highspy.HighsModelStatus.kUnknown:
+            # Interior point may stop just short of its tolerance; the simplex goes on from there.
+            lp.solverModel.setOptionValue("solver", "simplex")
+            self.callSolver(lp)
         optimal = lp.solverModel.getModelStatus() == highspy.HighsModelStatus.kOptimal
         # A time-out with a point in hand is no optimum: it counts as not solved.
         lp.assignStatus(

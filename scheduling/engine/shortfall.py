@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from scheduling.engine.arrays import ENERGY_TOLERANCE_KWH, FloatArray
+from scheduling.engine.arrays import ENERGY_TOLERANCE_KWH, POWER_TOLERANCE_KW, BoolArray, FloatArray
 from scheduling.engine.problem import Problem
 
 ShortfallReason = Literal["power", "time", "limit", "charger"]
@@ -28,8 +28,10 @@ def shortfalls_of(problem: Problem, power: FloatArray) -> tuple[Shortfall, ...]:
     """One entry per vehicle that misses more than 0.01 kWh, in their order; deferred ones are left out."""
     missing = problem.unmet(power) - _deliverable_after_the_horizon(problem)
     deferred = set(deferred_of(problem))
+    rows = problem.rows
+    full = rows.limits - rows.coefficients @ problem.excess_power(power) < POWER_TOLERANCE_KW
     return tuple(
-        _explain(problem, power, int(i), float(missing[i]))
+        _explain(problem, full, int(i), float(missing[i]))
         for i in np.flatnonzero(missing > ENERGY_TOLERANCE_KWH)
         if problem.evs[i].ev_id not in deferred
     )
@@ -47,7 +49,7 @@ def _deliverable_after_the_horizon(problem: Problem) -> FloatArray:
     return hours * problem.max_power
 
 
-def _explain(problem: Problem, power: FloatArray, i: int, kwh: float) -> Shortfall:
+def _explain(problem: Problem, full: BoolArray, i: int, kwh: float) -> Shortfall:
     ev, most = problem.evs[i], problem.max_power[i]
     if most <= 0:
         return Shortfall(ev.ev_id, kwh, "charger", "The connector gives no power: repair it or use another one.")
@@ -84,17 +86,15 @@ def _explain(problem: Problem, power: FloatArray, i: int, kwh: float) -> Shortfa
         ev.ev_id,
         kwh,
         "limit",
-        f"{_tightest(problem, power, i)} is full during the stay: raise the vehicle's priority, "
+        f"{_tightest(problem, full, i)} is full during the stay: raise the vehicle's priority, "
         f"move it to another bay, or leave about {_duration(extra_hours)} later.",
     )
 
 
-def _tightest(problem: Problem, power: FloatArray, i: int) -> str:
+def _tightest(problem: Problem, full: BoolArray, i: int) -> str:
     """The node above the vehicle that is full in most steps of its stay."""
     rows = problem.rows
-    load = rows.coefficients @ problem.excess_power(power)
-    full = (rows.limits - load < 1e-3) & problem.present[i] & (rows.coefficients[:, i] > 0)[:, None]
-    counts = full.sum(axis=1)
+    counts = (full & problem.present[i] & (rows.coefficients[:, i] > 0)[:, None]).sum(axis=1)
     return f"The load group {rows.names[int(np.argmax(counts))]!r}" if counts.any() else "The power tree"
 
 
