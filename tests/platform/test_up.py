@@ -93,7 +93,19 @@ class Up:
             return False
 
     def children(self) -> dict[str, int]:
-        marks = {"valkey-server": "broker", "uvicorn": "web", " worker ": "worker", " beat ": "beat"}
+        marks = {
+            "valkey-server": "broker",
+            "uvicorn": "web",
+            " worker ": "worker",
+            " beat ": "beat",
+            "charging.simulator": "simulator",
+        }
+            "valkey-server": "broker",
+            "uvicorn": "web",
+            " worker ": "worker",
+            " beat ": "beat",
+            "charging.simulator": "simulator",
+        }
         found: dict[str, int] = {}
         for pid, command in sorted(processes_of(self.process.pid).items()):
             for mark, name in marks.items():
@@ -151,6 +163,25 @@ def wait_for_end_of(pids: set[int], handles: dict[int, int]) -> set[int]:
             del open_fds[fd]
             os.close(fd)
     return set(open_fds.values())
+
+
+def test_the_demo_introduces_itself_and_leaves_nothing(tmp_path: Path, free_port: int) -> None:
+    up = Up(tmp_path / "var", free_port, "--demo", "--api-key", "a-key-of-my-own-for-this-test")
+    try:
+        shown = up.read_until("Ctrl-C")
+        login = json.loads((up.var / "demo-credentials.json").read_text())
+        assert f"Depot     http://127.0.0.1:{free_port}/" in shown
+        assert f"Sign in   {login['username']} / {login['password']}" in shown
+        assert "Authorization: Api-Key a-key-of-my-own-for-this-test" in shown
+        assert up.get("/login/")[0] == 200
+        assert "simulator" in up.children()
+        everything = processes_of(up.process.pid)
+        handles = {pid: os.pidfd_open(pid) for pid in everything}
+    finally:
+        up.process.send_signal(signal.SIGINT)
+        output, _ = up.process.communicate(timeout=LONG_S)
+    assert up.process.returncode == 0, output
+    assert wait_for_end_of(set(everything), handles) == set()
 
 
 def test_it_serves_and_control_c_leaves_nothing(up: Up) -> None:
