@@ -54,9 +54,9 @@ def _vehicle_rules(problem: Problem, power: FloatArray) -> Iterator[Violation]:
     for i, ev in enumerate(problem.evs):
         unit, row = ev.kw_per_unit, power[i]
         low, high = ev.min_power * unit, ev.max_power * unit
-        first = 0 if ev.active and ev.arrival_time <= problem.horizon.start else None
         borders = problem.horizon.borders
-        begin = np.array([b >= ev.arrival_time for b in borders[:-1]]) if first is None else np.ones(len(row), bool)
+        plugged = ev.active and ev.arrival_time < borders[0] + problem.horizon.resolution
+        begin = np.array([plugged or b >= ev.arrival_time for b in borders[:-1]])
         inside = begin & np.array([b <= ev.departure_time for b in borders[1:]])
         yield from _worst("negative", ev.ev_id, -row, np.full(len(row), 1e-6), "a negative power of")
         yield from _worst("maximum", ev.ev_id, row, np.full(len(row), high + tolerance), "above its maximum:")

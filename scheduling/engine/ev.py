@@ -117,9 +117,12 @@ class EV:
         return Horizon(now, steps=len(self.power) or 96)
 
     def arrival_index(self, now: datetime | None = None, horizon: Horizon | None = None) -> int:
-        """First usable step: an active vehicle starts now, a future one at the first border after its arrival."""
+        """First usable step: an active vehicle starts now, a future one at the first border after its arrival.
+
+        The clock of a charger may be ahead: an active vehicle counts as there up to one resolution before its arrival.
+        """
         grid = horizon or self.grid(now)
-        if self.active and self.arrival_time <= grid.start:
+        if self.active and self.arrival_time < grid.start + grid.resolution:
             return 0
         return grid.first_step_at_or_after(self.arrival_time)
 

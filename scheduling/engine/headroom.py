@@ -26,11 +26,6 @@ class Headroom:
         self._narrow_first = np.argsort((self._rows.coefficients > 0).sum(axis=1), kind="stable")
         self._rows_of = [np.flatnonzero(column) for column in self._rows.coefficients.T]
 
-    @property
-    def slack(self) -> FloatArray:
-        """Room left in every row, shape (n_rows, steps)."""
-        return self._rows.limits - self.load
-
     def ceiling(self, ev: int) -> FloatArray:
         """Most the vehicle may have in each step beside all others, kW, shape (steps,); 0 or >= its minimum."""
         problem, rows = self._problem, self._rows_of[ev]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -47,11 +46,6 @@ class LinearModel:
         power = self.problem.zeros()
         np.add.at(power, (self.column_ev, self.column_step), values[: len(self.column_ev)])
         return power
-
-    @cached_property
-    def slack_columns(self) -> slice:
-        """Where the slacks are among the columns."""
-        return slice(len(self.column_ev), len(self.cost))
 
 
 def linear_model(problem: Problem) -> LinearModel:

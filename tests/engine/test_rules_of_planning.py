@@ -296,6 +296,8 @@ def test_wa35_a_future_vehicle_starts_with_the_first_whole_step_and_a_plugged_on
     assert (future.arrival_index(horizon=horizon), future.departure_index(horizon=horizon)) == (2, 3)
     plugged = ev(arrives=-0.5, leaves=2)
     assert (plugged.arrival_index(horizon=horizon), plugged.departure_index(horizon=horizon)) == (0, 2)
+    charger_clock_ahead = ev(arrives=0.2, leaves=2, active=True)
+    assert charger_clock_ahead.arrival_index(horizon=horizon) == 0
     late = ev(arrives=8, leaves=9)
     assert (late.arrival_index(horizon=horizon), late.departure_index(horizon=horizon)) == (6, 6)
 
