@@ -88,16 +88,16 @@ class PowerTree:
     def above(self, ev: EV) -> frozenset[str]:
         """Names of all nodes that carry the vehicle's current."""
         names: set[str] = set()
-        todo: list[str | None] = list(ev.nodes or [node.name for node in self.nodes if node.parent is None])
-        while todo:
-            name = todo.pop()
+        pending: list[str | None] = list(ev.nodes or [node.name for node in self.nodes if node.parent is None])
+        while pending:
+            name = pending.pop()
             if name is None or name in names:
                 continue
             if name not in self.by_name:
                 known = ", ".join(sorted(self.by_name))
                 raise ValueError(f"Vehicle {ev.ev_id} names the load group {name!r}; the tree has {known}.")
             names.add(name)
-            todo.append(self.by_name[name].parent)
+            pending.append(self.by_name[name].parent)
         return frozenset(names)
 
     def refuse_misfits(self, evs: Sequence[EV], steps: int) -> None:
