@@ -100,12 +100,6 @@ class Up:
             " beat ": "beat",
             "charging.simulator": "simulator",
         }
-            "valkey-server": "broker",
-            "uvicorn": "web",
-            " worker ": "worker",
-            " beat ": "beat",
-            "charging.simulator": "simulator",
-        }
         found: dict[str, int] = {}
         for pid, command in sorted(processes_of(self.process.pid).items()):
             for mark, name in marks.items():
