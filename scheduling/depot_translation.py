@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -52,6 +52,7 @@ class DepotTranslation(Translation):
         visits = visits_of(self.depot, self.now)
         disobedient = {facts.key for facts in self.exposure.connectors if facts.measured_a is not None}
         self.visits = {v.ev: v for v in visits if not (v.session and v.connector.pk in disobedient)}
+        keep_to_the_plan_in_force(self.depot, self.visits.values(), self.get_horizon(group_name, self.now))
         return list(self.visits), None
 
     def get_horizon(self, group_name: str, now: datetime) -> Horizon:
@@ -179,6 +180,21 @@ class DepotTranslation(Translation):
         if newest is not None and same_content(schedule_in_play(newest), schedule, self.now, horizon):
             return
         queue_plan(connector=visit.connector, session=visit.session, schedule=schedule, run=run.pk, now=timezone.now())
+
+
+def keep_to_the_plan_in_force(depot: Depot, visits: Iterable[Visit], horizon: Horizon) -> None:
+    """Tell the engine what each vehicle was promised last, so that replanning changes nothing without a gain."""
+    run = PlanRun.objects.filter(depot=depot, status=PlanRun.Status.PUBLISHED).order_by("-started_at").first()
+    if run is None:
+        return
+    borders = Horizon(run.horizon_start, timedelta(seconds=run.resolution_s), run.steps).borders
+    promised: dict[object, list[float]] = {}
+    for row in run.plans.all():
+        promised[row.reservation_id or row.session_id] = row.power_kw
+    for visit in visits:
+        key = visit.reservation.pk if visit.reservation is not None else visit.session and visit.session.pk
+        if (power := promised.get(key)) is not None:
+            visit.ev.in_force = horizon.sample(zip(borders, [*power, 0.0], strict=True)) / visit.power_share
 
 
 def schedule_of(visit: Visit, horizon: Horizon) -> Schedule:

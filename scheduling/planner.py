@@ -9,6 +9,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from charging.models import StationLink
 from charging.nudges import LIVE, nudge
 from depot.incidents import close_incident, raise_incident
 from depot.models import Depot
@@ -19,6 +20,8 @@ from scheduling.models import PlanningState, PlanRun
 from scheduling.runner import PlanRefused, plan_group
 
 log = structlog.get_logger(__name__)
+
+VERIFICATION_TAKES = timedelta(seconds=15)
 
 
 def plan(depot_id: int, trigger: str) -> PlanRun | None:
@@ -71,6 +74,11 @@ def begin(depot: Depot) -> int:
     return state.epoch
 
 
+def chargers_are_returning(depot: Depot, now: datetime) -> bool:
+    """Whether a charger has connected so recently that its fallback may not be verified yet."""
+    return StationLink.objects.filter(station__depot=depot, connected_at__gt=now - VERIFICATION_TAKES).exists()
+
+
 def failed(depot: Depot, epoch: int, trigger: str, now: datetime, status: PlanRun.Status, message: str) -> PlanRun:
     PLAN_RUNS.labels(status=status).inc()
     raise_incident(
@@ -107,6 +115,8 @@ def report_shortfalls(depot: Depot, run: PlanRun) -> None:
     for incident in depot.incidents.filter(type="vehicle.late_charging", closed_at__isnull=True):
         if incident.subject not in short:
             close_incident("vehicle.late_charging", subject=incident.subject)
+    if chargers_are_returning(depot, run.started_at):
+        return  # their worst case counts until they are verified: a shortfall of these seconds says nothing yet
     for subject, row in short.items():
         raise_incident(
             "vehicle.late_charging",

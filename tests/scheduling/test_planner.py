@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from charging.commands import Answer, claim_commands, record_answers
 from charging.desired import reconcile_station
-from charging.models import Command, InstalledProfile
+from charging.models import Command, InstalledProfile, StationLink
 from depot.models import Connector, Depot, Incident, LoadGroup, Reservation
 from scheduling import planner, triggers
 from scheduling.engine.linear import PulpLinearProgram
@@ -45,7 +45,7 @@ def site(depot: Depot) -> LoadGroup:
 
 def charger(site: LoadGroup, *, fallback_a: float = 0, **fields: Any) -> Connector:
     station = make_station(load_group=site, connector_fields={"fallback_a": fallback_a}, **fields)
-    make_link(station, owner=OWNER, clock_skew_s=0)
+    make_link(station, owner=OWNER, clock_skew_s=0, connected_at=timezone.now() - timedelta(hours=1))
     reconcile_station(station.pk, "connect")
     while claimed := claim_commands(OWNER, timezone.now()):
         record_answers(Answer(c.id, timezone.now(), {"status": "Accepted"}) for c in claimed)
@@ -147,6 +147,13 @@ def test_an_impossible_need_costs_only_itself_and_is_announced(depot: Depot, sit
     run(depot)
     incident.refresh_from_db()
     assert incident.closed_at is not None
+
+
+def test_no_alarm_while_chargers_return_and_are_not_yet_verified(depot: Depot, site: LoadGroup) -> None:
+    plugged(site, kwh=90, hours=1.1, soc=5)
+    StationLink.objects.update(connected_at=timezone.now() - timedelta(seconds=2))
+    assert run(depot).shortfall_kwh > 50
+    assert not Incident.objects.filter(type="vehicle.late_charging").exists()
 
 
 def test_fallbacks_of_all_connectors_are_reserved(depot: Depot, site: LoadGroup) -> None:
