@@ -94,6 +94,14 @@ def propose_fallbacks(depot: Depot) -> dict[int, float]:
     return proposal
 
 
+def store_fallbacks(fallbacks: Mapping[int, float]) -> None:
+    """Write {connector id: A per phase}; whoever talks to the chargers has to tell them."""
+    connectors = list(Connector.objects.filter(pk__in=fallbacks))
+    for connector in connectors:
+        connector.fallback_a = fallbacks[connector.pk]
+    Connector.objects.bulk_update(connectors, ["fallback_a"])
+
+
 def refusal(depot: Depot, misfits: Iterable[Misfit]) -> str:
     """Why a configuration is refused, with a proposal that fits."""
     proposal = propose_fallbacks(depot)

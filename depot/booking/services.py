@@ -31,6 +31,7 @@ __all__ = [
     "book",
     "cancel",
     "change",
+    "probe",
     "transition",
 ]
 
@@ -86,6 +87,16 @@ def book(
             announce_needs_changed(depot.pk, "booking")
             return reservation
     raise _conflict(reservation, connector, wanted)
+
+
+def probe(reservation: Reservation) -> None:
+    """Raise what book or change would raise, and write nothing."""
+    rules.check(reservation, now=timezone.now())
+    period = period_of(reservation.depot, reservation.starts_at, reservation.ends_at)
+    named = reservation.connector
+    connectors = [named] if named else suitable_connectors(reservation.depot, reservation.vehicle)
+    if all(conflicts_on(connector, period, but=reservation.pk) for connector in connectors):
+        raise _conflict(reservation, named)
 
 
 def change(reservation: Reservation, *, by: str, **fields: Any) -> Reservation:

@@ -7,9 +7,9 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from charging.simulator.garage import MAX_CURRENT_A, MIN_CURRENT_A, PORT_KW, VOLTAGE_V, GarageSession, garage_sessions
+from depot.fallbacks import propose_fallbacks, store_fallbacks
 from depot.models import Connector, Depot, LoadGroup, Station, Tariff, TariffVersion
 from scheduling.demo.visits import EFFICIENCY, Guest, PlannedVisit
-from scheduling.demo.yard import store_proposed_fallbacks
 
 SLUG = "garage"
 ZONE = "America/Los_Angeles"
@@ -64,7 +64,7 @@ def equip() -> Depot:
             )
             for place, station in enumerate(stations, start=1)
         )
-        store_proposed_fallbacks(depot)
+        store_fallbacks(propose_fallbacks(depot))
     return depot
 
 

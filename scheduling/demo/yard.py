@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime
 
-from depot.fallbacks import propose_fallbacks
+from depot.fallbacks import propose_fallbacks, store_fallbacks
 from depot.models import Connector, Depot, LoadGroup, Station, Tariff, TariffVersion
 from scheduling.demo.night import fleet, visits_around
 from scheduling.demo.visits import PlannedVisit
@@ -56,7 +56,7 @@ def equip() -> Depot:
         for index, (slug, name, letter) in enumerate(FEEDERS):
             feeder = LoadGroup.objects.create(depot=depot, parent=root, slug=slug, name=name, limit_kw=60)
             _chargers(feeder, letter, first=index * PER_FEEDER + 1)
-        store_proposed_fallbacks(depot)
+        store_fallbacks(propose_fallbacks(depot))
     return depot
 
 
@@ -67,15 +67,6 @@ def plan_visits(depot: Depot, now: datetime) -> list[PlannedVisit]:
     guests = fleet(list(places)[: PER_FEEDER * len(FEEDERS)])
     feeder_kw = min(depot.load_groups.filter(parent__isnull=False).values_list("limit_kw", flat=True), default=60.0)
     return visits_around(now, guests, site_kw=_free_kw(depot), feeder_kw=feeder_kw)
-
-
-def store_proposed_fallbacks(depot: Depot) -> None:
-    """6 A for as many connectors as the depot's share of each node carries, 0 for the rest."""
-    proposal = propose_fallbacks(depot)
-    connectors = list(Connector.objects.filter(pk__in=proposal))
-    for connector in connectors:
-        connector.fallback_a = proposal[connector.pk]
-    Connector.objects.bulk_update(connectors, ["fallback_a"])
 
 
 def _tariff() -> Tariff:
