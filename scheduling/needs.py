@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from charging.models import Session, StationLink
 from depot.models import Connector, Depot, Reservation, Station, Vehicle, VehicleState
 from scheduling.engine import EV
+from scheduling.risks import Risk, mirror
 
 UNKNOWN_NEED_HOURS = 2.0  # a vehicle of which nothing is known is planned for this long at full power
 UNKNOWN_SOC_PERCENT = 40.0  # planned from, where no reading exists; shown as unknown, never as ready
+NOTHING_KWH = 0.05
+CORRECT_IT = "Correct the vehicle, the connector or the reservation; until then its charger keeps to its fallback."
 OVERSTAY = timedelta(minutes=30)
 
 
@@ -42,22 +46,42 @@ def controllable(station: Station) -> bool:
 
 
 def visits_of(depot: Depot, now: datetime) -> list[Visit]:
-    """Live sessions at chargers that can be told something, and reservations that still wait for their vehicle."""
+    """Live sessions at chargers that can be told something, and reservations that still wait for their vehicle.
+
+    One vehicle whose data make no sense is named in an incident and left out; the others keep their plan.
+    """
     socs = latest_socs(depot)
     sessions = live_sessions(depot)
-    visits = [visit_of_session(s, socs, depot, now) for s in sessions if controllable(s.connector.station)]
+    steerable = [session for session in sessions if controllable(session.connector.station)]
     served = {session.reservation_id for session in sessions}
     plugged = {session.vehicle_id for session in sessions if session.vehicle_id}
     until = now + timedelta(hours=depot.horizon_hours)
     coming = coming_reservations(depot, now, until)
-    waiting = (r for r in coming if r.pk not in served and r.vehicle_id not in plugged)
-    return [*visits, *(visit_of_reservation(reservation, socs, depot, now) for reservation in waiting)]
+    waiting = [r for r in coming if r.pk not in served and r.vehicle_id not in plugged]
+    makers: dict[Session | Reservation, Callable[[], Visit]] = {
+        **{session: partial(visit_of_session, session, socs, depot, now) for session in steerable},
+        **{booked: partial(visit_of_reservation, booked, socs, depot, now) for booked in waiting},
+    }
+    visits, senseless = [], {}
+    for what, make in makers.items():
+        try:
+            visits.append(make())
+        except ValueError as error:
+            senseless[f"{depot.slug}/{what.pk}"] = Risk(f"{what} cannot be planned: {error}", CORRECT_IT)
+    mirror(depot, "plan.input", senseless, severity="warning")
+    return visits
 
 
 def live_sessions(depot: Depot) -> list[Session]:
     return list(
         Session.objects.filter(station__depot=depot, state__in=Session.LIVE, historical=False)
-        .select_related("connector__station__load_group", "connector__station__link", "vehicle", "reservation")
+        .select_related(
+            "connector__station__load_group",
+            "connector__station__link",
+            "connector__station__depot",
+            "vehicle",
+            "reservation",
+        )
         .order_by("pk")
     )
 
@@ -72,7 +96,7 @@ def coming_reservations(depot: Depot, now: datetime, until: datetime) -> Iterabl
             starts_at__lt=until,
             connector__station__manual=False,
         )
-        .select_related("connector__station__load_group", "vehicle")
+        .select_related("connector__station__load_group", "connector__station__depot", "vehicle")
         .order_by("starts_at", "pk")
     )
 
@@ -194,13 +218,15 @@ def engine_ev(
     most_kw = connector.max_power_kw
     if vehicle is not None:
         most_kw = min(most_kw, vehicle.max_ac_kw / share)
-    least_kw = least_a * connector.kw_per_ampere
+    least_kw = min(least_a * connector.kw_per_ampere, most_kw)
+    if NOTHING_KWH < meter_kwh < (one_step := least_kw * share * connector.station.depot.resolution_minutes / 60):
+        meter_kwh = one_step  # a rest smaller than a step at minimum power: planned as one, ended when it is delivered
     return EV(
         ev_id=key,
         active=active,
         station_id=connector.station.identity,
         connector_id=connector.number,
-        min_power=min(least_kw, most_kw),
+        min_power=least_kw,
         max_power=most_kw,
         arrival_time=arrival,
         departure_time=departure,

@@ -17,6 +17,7 @@ from scheduling.depot_translation import DepotTranslation, Superseded
 from scheduling.engine import Options, algorithm
 from scheduling.metrics import PLAN_RUNS, PLAN_SECONDS
 from scheduling.models import PlanningState, PlanRun
+from scheduling.risks import Risk, mirror
 from scheduling.runner import PlanRefused, plan_group
 
 log = structlog.get_logger(__name__)
@@ -111,19 +112,15 @@ def report_shortfalls(depot: Depot, run: PlanRun) -> None:
     short = {}
     for row in run.plans.select_related("vehicle", "connector").filter(shortfall_kwh__gt=0.05):
         name = row.vehicle.name if row.vehicle is not None else row.connector.bay
-        short[f"{depot.slug}/{name}"] = row
-    for incident in depot.incidents.filter(type="vehicle.late_charging", closed_at__isnull=True):
-        if incident.subject not in short:
-            close_incident("vehicle.late_charging", subject=incident.subject)
-    if chargers_are_returning(depot, run.started_at):
-        return  # their worst case counts until they are verified: a shortfall of these seconds says nothing yet
-    for subject, row in short.items():
-        raise_incident(
-            "vehicle.late_charging",
-            subject=subject,
-            depot=depot,
-            severity="critical",
-            message=f"{subject.partition('/')[2]} will miss {row.shortfall_kwh:.1f} kWh at its departure "
-            f"{depot.local(row.departure_at):%H:%M}.",
-            remedy=row.remedy,
+        short[f"{depot.slug}/{name}"] = Risk(
+            f"{name} will miss {row.shortfall_kwh:.1f} kWh at its departure {depot.local(row.departure_at):%H:%M}.",
+            row.remedy,
         )
+    mirror(
+        depot,
+        "vehicle.late_charging",
+        short,
+        severity="critical",
+        # Their worst case counts until returning chargers are verified: a shortfall of these seconds says nothing yet.
+        open_new=not chargers_are_returning(depot, run.started_at),
+    )

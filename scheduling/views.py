@@ -39,8 +39,8 @@ def depot_of(request: HttpRequest, slug: str) -> Depot:
 
 def page(request: HttpRequest, template: str, depot: Depot, section: str, **context: Any) -> HttpResponse:
     now = timezone.now()
-    shared = {"depot": depot, "section": section, "now": now, "local_now": depot.local(now)}
-    return render(request, template, shared | context)
+    with timezone.override(depot.zone):
+        return render(request, template, {"depot": depot, "section": section, "now": now} | context)
 
 
 @never_cache

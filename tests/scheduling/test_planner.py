@@ -299,3 +299,24 @@ def test_the_timer_asks_only_when_the_interval_has_passed(depot: Depot) -> None:
     now = timezone.now()
     assert triggers.request_due_plans(now + timedelta(seconds=30)) == []
     assert triggers.request_due_plans(now + timedelta(seconds=61)) == [depot.pk]
+
+
+def test_a_rest_below_one_step_at_minimum_power_is_still_served(depot: Depot, site: LoadGroup) -> None:
+    connector = plugged(site, kwh=0.3)
+    row = plan_of(run(depot), connector)
+    assert row.shortfall_kwh == 0
+    assert row.energy_kwh >= 0.3
+    assert all(power == 0 or power >= 6 * 0.69 - 1e-6 for power in row.power_kw)
+
+
+def test_one_senseless_vehicle_never_spoils_the_plan_of_the_others(depot: Depot, site: LoadGroup) -> None:
+    odd, fine = plugged(site), plugged(site)
+    Connector.objects.filter(pk=odd.pk).update(phase_rotation="")
+    found = run(depot)
+    assert [row.connector for row in found.plans.all()] == [fine]
+    incident = Incident.objects.get(type="plan.input")
+    assert "phase map" in incident.message
+    Connector.objects.filter(pk=odd.pk).update(phase_rotation="123")
+    assert run(depot).vehicles == 2
+    incident.refresh_from_db()
+    assert incident.closed_at is not None
