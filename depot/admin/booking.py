@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from django import forms
@@ -32,11 +33,11 @@ class ReservationForm(ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if self.errors:
+        if self.errors or self.instance.state not in Reservation.HOLDING:
             return cleaned
-        wanted = Reservation(**{**{name: cleaned.get(name) for name in FIELDS}, "state": self.instance.state})
-        wanted.depot = cleaned.get("depot") or self.instance.depot
-        wanted.pk = self.instance.pk
+        wanted = copy(self.instance)
+        for name in set(FIELDS) & set(cleaned):
+            setattr(wanted, name, cleaned[name])
         try:
             probe(wanted)
         except InvalidBooking as error:

@@ -83,8 +83,7 @@ class ApiKeyAdmin(DepotAdmin):
             super().save_model(request, obj, form, change)
             return
         key, secret = issue_api_key(obj.name, scopes=obj.scopes, expires_at=obj.expires_at, test=obj.test)
-        obj.pk, obj.prefix, obj.key_hash, obj.created_at = key.pk, key.prefix, key.key_hash, key.created_at
-        obj._state.adding = False
+        obj.__dict__.update(key.__dict__)
         audit.record(who(request), "added", key, after={"scopes": key.scopes})
         messages.warning(request, f"API key {key.name}: {secret} (write it down, it is not shown again).")
 

@@ -1,4 +1,4 @@
-"""Incidents, which people acknowledge, and the audit trail, which nobody changes."""
+"""Incidents, which people acknowledge; the audit trail and the API's remembered answers, which nobody changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from depot import audit
 from depot.admin.base import JournalAdmin, ReadOnlyAdmin, who
 from depot.incidents import acknowledge_incident
 from depot.models import AuditEvent, Incident, User
+from depot.models.idempotency import IdempotencyRecord
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -51,3 +52,11 @@ class AuditEventAdmin(JournalAdmin):
     list_filter = ("action",)
     search_fields = ("actor", "subject", "reason")
     date_hierarchy = "at"
+
+
+@admin.register(IdempotencyRecord)
+class IdempotencyRecordAdmin(JournalAdmin):
+    list_display = ("created_at", "principal", "key", "finished", "status_code")
+    list_filter = ("finished", "status_code")
+    search_fields = ("principal", "key")
+    ordering = ("-created_at",)
