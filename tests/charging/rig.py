@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 import websockets.sync.client
@@ -107,7 +107,7 @@ class Charger:
         self.answers: dict[Any, Frame] = {}
         self._ids = itertools.count(1)
 
-    def __enter__(self) -> Charger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
