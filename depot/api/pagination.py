@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
+from urllib.parse import parse_qs
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -31,6 +33,12 @@ class CursorPages(CursorPagination):
         if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MAXIMUM_LIMIT):
             raise invalid_parameter("limit", f"limit is a whole number from 1 to {MAXIMUM_LIMIT}, not {text[:40]!r}.")
         return int(text)
+
+    def decode_cursor(self, request: Request) -> Any:
+        text = request.query_params.get(self.cursor_query_param)
+        if text is not None and not set(parse_qs(b64decode(text, validate=True).decode())) <= {"o", "r", "p"}:
+            raise ValueError(text)
+        return super().decode_cursor(request)
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:
         wanted = request.query_params.get("ordering") or view.ordering

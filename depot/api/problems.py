@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from rest_framework.response import Response
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+TAKEN = {"unique", "unique_together"}
+UNWORDED_CONSTRAINT = re.compile(r"Constraint “(\w+)” is violated\.")
 NON_FIELD = {"non_field_errors", "__all__", ""}
 TITLES = {
     "validation": "The request has invalid fields",
@@ -114,14 +117,23 @@ def from_model_validation(error: ModelValidationError) -> Problem:
     """What a model's `full_clean` refused; a value that is taken already is a conflict."""
     by_field = error.error_dict if hasattr(error, "error_dict") else {"": error.error_list}
     errors = [
-        FieldError("" if name in NON_FIELD else f"/{name}", sentence, str(one.code or "invalid"))
+        broken_rule("" if name in NON_FIELD else f"/{name}", sentence, str(one.code or "invalid"))
         for name, several in by_field.items()
         for one in several
         for sentence in one.messages
     ]
-    if errors and all(one.code in {"unique", "unique_together"} for one in errors):
+    if errors and all(one.code in TAKEN for one in errors):
         return Problem("already-exists", status=409, detail=errors[0].detail, errors=errors)
     return invalid(errors)
+
+
+def broken_rule(pointer: str, sentence: str, code: str) -> FieldError:
+    """A constraint without words of its own is told by its name, which is a rule in English."""
+    if not (constraint := UNWORDED_CONSTRAINT.fullmatch(sentence)):
+        return FieldError(pointer, sentence, code)
+    rule = constraint.group(1)
+    taken = "unique" in rule or "once" in rule
+    return FieldError(pointer, f"This breaks the rule: {rule.replace('_', ' ')}.", "unique" if taken else "constraint")
 
 
 def from_rest_framework(error: exceptions.APIException) -> Problem:
