@@ -7,6 +7,8 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "depot.settings")
+    if "--demo" in sys.argv:
+        os.environ.setdefault("FLEET_DEPOT_DEMO", "1")  # before the settings are read
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -8,7 +8,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from charging import commands, links
+from charging import commands, desired, links
 
 log = structlog.get_logger(__name__)
 
@@ -25,3 +25,4 @@ def watch_chargers() -> None:
     if silent or missing:
         log.warning("chargers lost", silent=silent, missing=missing)
     commands.housekeep(now)
+    desired.retry_fallbacks(now)

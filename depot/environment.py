@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -91,3 +93,19 @@ def celery_broker_url(redis_url: str) -> str:
         return redis_url
     database = dict(parse_qsl(parts.query)).get("db", "0")
     return f"redis+socket://{parts.path}?virtual_host={database}"
+
+
+def secret_key_kept_in(path: Path) -> str:
+    """A random key of this machine's demo, made on first need; in a folder that cannot be written it lasts one run."""
+    key = secrets.token_urlsafe(48)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(key)
+        with suppress(FileExistsError):
+            os.link(draft, path)  # whole or not at all, and the first of several processes wins
+        draft.unlink()
+        return path.read_text().strip() or key
+    except OSError:
+        return key

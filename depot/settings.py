@@ -17,6 +17,7 @@ from depot.environment import (
     env_list,
     env_text,
     redis_url_from,
+    secret_key_kept_in,
 )
 from depot.logging import configure_logging
 
@@ -31,7 +32,7 @@ SECRET_KEY = env_text("SECRET_KEY")
 if not SECRET_KEY:
     if not (DEBUG or DEMO or TESTING):
         raise ImproperlyConfigured("SECRET_KEY is not set; give every process the same random text of 50 characters.")
-    SECRET_KEY = "only-for-tests-and-the-local-demo-" + "0" * 32
+    SECRET_KEY = "only-for-tests-" + "0" * 50 if TESTING else secret_key_kept_in(VAR / "secret-key")
 SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 
 LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]

@@ -28,7 +28,8 @@ from scheduling.reporting import plan_rows, site_series
 from scheduling.translation import Translation
 
 MOST_PERIODS = 12
-SAME_LIMIT_A = 0.05
+NEVER_ABOVE_A = 0.01
+HARDLY_LESS_A = 0.5
 
 
 class Superseded(Exception):
@@ -216,9 +217,10 @@ def schedule_of(visit: Visit, horizon: Horizon) -> Schedule:
 
 
 def same_content(held: Schedule, wanted: Schedule, now: datetime, horizon: Horizon) -> bool:
-    """Whether the charger would do the same for at least the next half horizon."""
+    """Whether the charger would do nearly the same for at least the next half horizon, and never more than wanted."""
     until = horizon.start + (horizon.end - horizon.start) / 2
     if held.ends_at is not None and held.ends_at < until:
         return False
     moments = [now, *(at for at in (*held.changes(), *wanted.changes()) if now < at < until)]
-    return all(abs((held.current_at(at) or 0.0) - (wanted.current_at(at) or 0.0)) <= SAME_LIMIT_A for at in moments)
+    less_a = [(wanted.current_at(at) or 0.0) - (held.current_at(at) or 0.0) for at in moments]
+    return min(less_a) >= -NEVER_ABOVE_A and max(less_a) <= HARDLY_LESS_A

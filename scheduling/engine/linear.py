@@ -8,6 +8,7 @@ from scheduling.engine.algorithm import Algorithm
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.model import linear_model
 from scheduling.engine.problem import Problem
+from scheduling.engine.promises import keep_promises
 from scheduling.engine.pulp_highs import SolverFailed, pulp_problem, solve
 from scheduling.engine.repair import repair, worth_of_unmet
 
@@ -40,6 +41,9 @@ class PulpLinearProgram(Algorithm):
         except SolverFailed as error:
             self.status = f"fallback: {error}"
         with self.stage("repair"):
-            if self._relaxed is None:
-                return repair(problem, problem.zeros())
-            return repair(problem, self._relaxed, least_worth=worth_of_unmet(problem, self._relaxed))
+            start = problem.zeros() if self._relaxed is None else self._relaxed
+            best = repair(
+                problem, start, least_worth=worth_of_unmet(problem, start) if self._relaxed is not None else 0.0
+            )
+        with self.stage("keep"):
+            return keep_promises(problem, best)

@@ -27,9 +27,9 @@ def repair(problem: Problem, power: FloatArray, *, least_worth: float = 0.0) -> 
     clean = np.clip(power, 0.0, problem.max_power[:, None])
     clean[(clean < problem.min_power[:, None] - _EPS) | (clean < _EPS)] = 0.0
     headroom = problem.headroom(_within_needs(problem, clean))
-    for i in _short(problem, headroom):
+    for i in short_vehicles(problem, headroom):
         serve_again(problem, headroom, int(i))
-    _exchange_rounds(problem, headroom, least_worth)
+    exchange_rounds(problem, headroom, least_worth)
     if problem.cost(headroom.power) > problem.cost(power) + _WORTH_CHEAPENING * abs(problem.cost(power)):
         _cheapen(problem, headroom)
     return headroom.power
@@ -60,14 +60,14 @@ def worth_of_unmet(problem: Problem, power: FloatArray) -> float:
     return float(slack_prices(problem) @ problem.unmet(power))
 
 
-def _exchange_rounds(problem: Problem, headroom: Headroom, least_worth: float) -> None:
+def exchange_rounds(problem: Problem, headroom: Headroom, least_worth: float) -> None:
     """Plan pairs anew until nothing better is possible, nothing helps, or the number of tries is used up."""
     tries = _EXCHANGES
     for _ in range(_ROUNDS):
         if worth_of_unmet(problem, headroom.power) <= least_worth + SLACK_PRICE * _SHORT_KWH:
             break
         gained = False
-        for i in _short(problem, headroom):
+        for i in short_vehicles(problem, headroom):
             partners = _in_the_way(problem, headroom, int(i))[: min(tries, _PARTNERS)]
             tries -= len(partners)
             gained |= _best_exchange(problem, headroom, int(i), partners)
@@ -110,7 +110,7 @@ def _within_needs(problem: Problem, power: FloatArray) -> FloatArray:
     return lowered
 
 
-def _short(problem: Problem, headroom: Headroom) -> IntArray:
+def short_vehicles(problem: Problem, headroom: Headroom) -> IntArray:
     """Vehicles that miss energy: the more important first, then the less time they can spare."""
     order = ranked(problem, problem.laxity_hours)
     order = order[np.argsort(-problem.priority[order], kind="stable")]

@@ -15,12 +15,14 @@ from scheduling.models import Plan
 SHOWN = 16
 SHORT_KWH = 0.05
 
+Visit = tuple[datetime, str, Plan | Reservation]  # departure, key, what is planned or booked
+
 
 def departures(yard: Yard, outlets: list[Outlet]) -> dict[str, dict[str, Any]]:
     """Planned visits and bookings without a plan, earliest departure first."""
     plugged = {outlet.connector.pk: outlet for outlet in outlets if outlet.plugged}
     planned = {plan.reservation_id for plan in yard.plans}
-    visits: list[tuple[datetime, str, Plan | Reservation]] = [
+    visits: list[Visit] = [
         (plan.departure_at, f"plan-{plan_key(plan)}", plan) for plan in yard.plans if plan.departure_at > yard.now
     ]
     visits += [(one.ends_at, f"booking-{one.pk}", one) for one in yard.reservations if one.pk not in planned]
@@ -28,8 +30,14 @@ def departures(yard: Yard, outlets: list[Outlet]) -> dict[str, dict[str, Any]]:
     return {
         key: {"order": order}
         | (planned_row(yard, visit, plugged) if isinstance(visit, Plan) else booked_row(yard, visit))
-        for order, (_, key, visit) in enumerate(visits[:SHOWN])
+        for order, (_, key, visit) in enumerate(shown(visits))
     }
+
+
+def shown(visits: list[Visit]) -> list[Visit]:
+    """The next ones, and later ones only if they are at risk: those need somebody while there is time."""
+    later = [visit for visit in visits[SHOWN:] if isinstance(visit[2], Plan) and visit[2].shortfall_kwh > SHORT_KWH]
+    return visits[:SHOWN] + later[:SHOWN]
 
 
 def plan_key(plan: Plan) -> str:

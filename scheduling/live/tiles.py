@@ -16,6 +16,7 @@ from scheduling.live.yard import STALE_AFTER, Yard, is_online, link_of, state_of
 from scheduling.models import Plan
 
 DRAWS_KW = 0.1  # below this a vehicle is not charging
+NOTED_KW = 0.5  # a plan above this that is not taken is worth a note
 PLUGGED = {
     ConnectorStatus.PREPARING,
     ConnectorStatus.CHARGING,
@@ -197,8 +198,10 @@ def soc(yard: Yard, outlet: Outlet) -> dict[str, Any]:
         return reported_soc(session.soc_percent, "charger", session.last_sample_at, yard.now, outlet.charging)
     stored = yard.soc.get(session.vehicle_id)
     estimate = estimated_soc(session, stored)
+    if estimate is not None and outlet.power_kw is not None:
+        return {"soc": f"{estimate:.0f} %", "soc_note": "est."}
     if estimate is not None:
-        return {"soc": f"{estimate:.0f} %", "soc_note": "estimate"}
+        return {"soc": "SoC unknown", "soc_note": f"est. {estimate:.0f} %", "soc_at": iso(session.last_sample_at)}
     if stored is not None:
         return reported_soc(stored.soc_percent, stored.source, stored.measured_at, yard.now, outlet.charging)
     return {"soc": "SoC unknown"}
@@ -208,7 +211,7 @@ def reported_soc(value: float, source: str, at: datetime, now: datetime, chargin
     allowed = SOC_STALE_CHARGING if charging else SOC_STALE_PARKED
     if now - at > allowed:
         return {"soc": "SoC unknown", "soc_note": f"was {value:.0f} %", "soc_at": iso(at)}
-    return {"soc": f"{value:.0f} %", "soc_note": "estimate" if source == VehicleState.Source.MODEL else None}
+    return {"soc": f"{value:.0f} %", "soc_note": "est." if source == VehicleState.Source.MODEL else None}
 
 
 def estimated_soc(session: Session, stored: VehicleState | None) -> float | None:
@@ -255,6 +258,8 @@ def plugged_note(yard: Yard, outlet: Outlet) -> str | None:
         return f"Raise held: {held}"
     if outlet.session is not None and meter not in yard.on_plan:
         return f"On fallback: {words.number(connector.fallback_a, 0)} A per phase"
+    if outlet.power_kw is not None and outlet.power_kw < DRAWS_KW and (outlet.planned_kw or 0) >= NOTED_KW:
+        return "Takes nothing although the plan offers power"
     if outlet.reason:
         text = words.reason_in_words(outlet.reason)
         return text[0].upper() + text[1:]

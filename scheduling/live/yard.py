@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -166,7 +167,13 @@ def read_yard(depot: Depot, now: datetime, minutes: MeteredMinutes | None = None
 
 def _connectors(depot: Depot) -> list[Connector]:
     rows = Connector.objects.filter(station__depot=depot, station__kind=Station.Kind.CHARGER)
-    return list(rows.select_related("station__link", "state").order_by("station__load_group_id", "bay", "id"))
+    return sorted(rows.select_related("station__link", "state"), key=yard_order)
+
+
+def yard_order(connector: Connector) -> tuple[int, list[tuple[int, str]], int]:
+    """Feeder by feeder, bays as people count them: A2 before A10."""
+    parts = [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", connector.bay) if part]
+    return connector.station.load_group_id, parts, connector.pk
 
 
 def _live_sessions(depot: Depot) -> Iterable[Session]:
