@@ -8,6 +8,7 @@ from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from depot.environment import (
     celery_broker_url,
@@ -225,6 +226,7 @@ UNFOLD = {
     "SITE_HEADER": "Fleet Depot",
     "SITE_URL": "/",
     "SHOW_BACK_BUTTON": True,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _: static("img/mark.svg")}],
 }
 
 # OCPP (spec figures: docs/ocpp.md)
