@@ -166,11 +166,11 @@ class Hub:
                 if canvas is not None:
                     canvas.touch()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End all work and release the threads' connections."""
         for canvas in list(self._canvases.values()):
             self.drop(canvas)
-        self.threads.stop()
+        await asyncio.to_thread(self.threads.stop)
 
 
 _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
@@ -188,7 +188,7 @@ def hub() -> Hub:
 async def stop_hub() -> None:
     """At the end of the process."""
     if (running := _hubs.pop(asyncio.get_running_loop(), None)) is not None:
-        running.stop()
+        await running.stop()
 
 
 def encode(message: dict[str, Any]) -> str:

@@ -27,14 +27,17 @@ export function renderObject(root, object) {
   }
 }
 
-export function renderLists(page, picture) {
+// With a patch only the lists and rows that it names are written.
+export function renderLists(page, picture, patch) {
   for (const list of page.querySelectorAll("[data-list]")) {
+    const changed = patch ? patch[list.dataset.list] : picture[list.dataset.list] ?? {};
+    if (changed === undefined) continue;
     const rows = picture[list.dataset.list] ?? {};
     const group = list.dataset.group;
     const wanted = Object.entries(rows)
       .filter(([, row]) => group === undefined || row.group === group)
       .sort(([, a], [, b]) => a.order - b.order);
-    renderRows(list, wanted);
+    renderRows(list, wanted, changed ?? {});
     const empty = list.dataset.empty && page.getElementById(list.dataset.empty);
     if (empty) empty.hidden = wanted.length > 0;
   }
@@ -43,7 +46,7 @@ export function renderLists(page, picture) {
   }
 }
 
-function renderRows(list, wanted) {
+function renderRows(list, wanted, changed) {
   const present = new Map([...list.children].map((el) => [el.dataset.key, el]));
   let place = list.firstElementChild;
   for (const [key, row] of wanted) {
@@ -53,8 +56,10 @@ function renderRows(list, wanted) {
       el = document.getElementById(list.dataset.template).content.firstElementChild.cloneNode(true);
       el.dataset.key = key;
     }
-    setData(el, "tone", row.tone ?? "");
-    renderObject(el, row);
+    if (key in changed || el.parentNode !== list) {
+      setData(el, "tone", row.tone ?? "");
+      renderObject(el, row);
+    }
     if (el === place) place = place.nextElementSibling;
     else list.insertBefore(el, place);
   }
@@ -70,7 +75,7 @@ export function tickTimes(page, now) {
     else if (el.dataset.until !== undefined) setText(el, known ? until(instant - now) : "");
     else if (el.dataset.seen !== undefined) setText(el, known ? `seen ${age} ago` : "");
     else if (el.dataset.read !== undefined) setText(el, known ? `last reading ${age} ago` : "");
-    else if (el.dataset.next !== undefined) setText(el, known && instant > now ? `, next in ${span(instant - now)}` : "");
+    else if (el.dataset.next !== undefined) setText(el, known && instant - now >= 1 ? `, next in ${span(instant - now)}` : "");
   }
 }
 

@@ -15,11 +15,11 @@ const heatmap = createHeatmap(document.getElementById("heat"), boot);
 let node = document.querySelector(".node[aria-pressed=true]")?.dataset.key ?? "";
 
 function render(patch) {
-  renderObject(document.querySelector("[data-object=kpi]"), picture.kpi);
-  renderLists(document, picture);
+  if (!patch || patch.kpi) renderObject(document.querySelector("[data-object=kpi]"), picture.kpi);
+  renderLists(document, picture, patch);
   markNode();
   tickTimes(document, now(), boot.zone);
-  if (!patch || patch.chart || patch.nodes) chart.draw(picture.chart, node);
+  if (!patch || patch.chart) chart.draw(picture.chart, node);
   if (!patch || "heat" in patch) heatmap.draw(picture.heat);
 }
 

@@ -1,6 +1,7 @@
 // Measured and planned power against the limit, with the price below, on ECharts.
 
 const PAST_H = 2;
+const REST_MS = 2_000; // between two drawings for new measurements
 
 export function createPowerChart(holder, boot, now) {
   const echarts = globalThis.echarts;
@@ -13,8 +14,21 @@ export function createPowerChart(holder, boot, now) {
   const dayHour = new Intl.DateTimeFormat("en-GB", { timeZone: boot.zone, weekday: "short", hour: "2-digit", minute: "2-digit" });
   const clock = (ms) => hour.format(ms);
 
+  let waiting = null;
+
+  // A new node or range is drawn at once, new measurements every two seconds at most.
   function draw(data, node) {
+    const sameNode = last !== null && last[1] === node;
     last = [data, node];
+    if (!sameNode || !chart) return drawNow();
+    waiting ??= setTimeout(drawNow, REST_MS);
+  }
+
+  function drawNow() {
+    clearTimeout(waiting);
+    waiting = null;
+    if (last === null || (document.hidden && chart)) return;
+    const [data, node] = last;
     const series = seriesOf(data, node);
     if (!series.measured.length && !series.limit.length) return;
     if (!chart) {
@@ -22,7 +36,7 @@ export function createPowerChart(holder, boot, now) {
       chart = echarts.init(holder, null, { renderer: "canvas" });
       new ResizeObserver(() => chart.resize()).observe(holder);
     }
-    chart.setOption(option(series), { notMerge: true, lazyUpdate: true });
+    chart.setOption(option(series), { lazyUpdate: true });
   }
 
   function seriesOf(data, node) {
@@ -38,7 +52,7 @@ export function createPowerChart(holder, boot, now) {
       measured: withGaps(measured.sort((a, b) => a[0] - b[0])),
       limit: [...begin, ...end],
       building: stairs(plan.borders, planned.building),
-      planned: stairs(plan.borders, planned.planned),
+      planned: stairs(plan.borders, planned.planned.map((kw, i) => kw + (planned.building[i] ?? 0)), planned.planned),
       price: stairs(plan.borders, plan.price),
     };
   }
@@ -56,6 +70,9 @@ export function createPowerChart(holder, boot, now) {
     };
     const line = { type: "line", symbol: "none", animation: false };
     const top = Math.max(1, ...[...series.limit, ...series.measured].map(([, kw]) => kw ?? 0));
+    const prices = series.price.map(([, price]) => price);
+    const floor = Math.min(0, ...prices);
+    const dearest = Math.max(0.01, ...prices);
     return {
       animation: false,
       textStyle: { fontFamily: "inherit" },
@@ -80,23 +97,22 @@ export function createPowerChart(holder, boot, now) {
           splitLine: { lineStyle: { color: color("line") } },
         },
         {
-          type: "value", gridIndex: 1, show: hasPrice, scale: true, splitNumber: 1, name: `${boot.currency}/kWh`, nameLocation: "end", nameGap: 5,
-          nameTextStyle: { color: color("muted"), align: "left", padding: [0, 0, 0, -34] }, splitLine: { show: false },
-          axisLabel: { ...label, showMinLabel: true, showMaxLabel: true, formatter: (value) => value.toFixed(2) },
+          type: "value", gridIndex: 1, show: hasPrice, min: floor, max: dearest, interval: dearest - floor, splitLine: { show: false },
+          axisLabel: { ...label, formatter: (value) => value.toFixed(2) },
         },
       ],
       series: [
-        { ...line, name: "Building", stack: "plan", data: series.building, lineStyle: { width: 0 }, areaStyle: { color: color("building"), opacity: 1 }, itemStyle: { color: color("building") } },
-        { ...line, name: "Planned charging", stack: "plan", data: series.planned, lineStyle: { width: 1, color: color("planned-line") }, areaStyle: { color: color("planned"), opacity: 1 }, itemStyle: { color: color("planned") } },
+        { ...line, step: "end", name: "Planned charging", data: series.planned, lineStyle: { width: 1, color: color("planned-line") }, areaStyle: { color: color("planned"), opacity: 1 }, itemStyle: { color: color("planned") } },
+        { ...line, step: "end", name: "Building", data: series.building, lineStyle: { width: 0 }, areaStyle: { color: color("building"), opacity: 1 }, itemStyle: { color: color("building") } },
         {
-          ...line, name: "Limit", data: series.limit, lineStyle: { width: 1.5, color: color("limit") }, itemStyle: { color: color("limit") },
+          ...line, step: "end", name: "Limit", data: series.limit, lineStyle: { width: 1.5, color: color("limit") }, itemStyle: { color: color("limit") },
           markLine: {
             symbol: "none", silent: true, label: { formatter: "now", color: color("muted"), fontSize: 11 },
             lineStyle: { color: color("line-strong"), type: "solid", width: 1 }, data: [{ xAxis: now() * 1000 }],
           },
         },
         { ...line, name: "Measured", data: series.measured, lineStyle: { width: 2, color: color("measured") }, itemStyle: { color: color("measured") }, z: 4 },
-        { ...line, name: "Price", xAxisIndex: 1, yAxisIndex: 1, data: series.price, lineStyle: { width: 1.5, color: color("price") }, areaStyle: { color: color("price"), opacity: 0.12 }, itemStyle: { color: color("price") } },
+        { ...line, step: "end", name: "Price", xAxisIndex: 1, yAxisIndex: 1, data: series.price, lineStyle: { width: 1.5, color: color("price") }, areaStyle: { color: color("price"), opacity: 0.12 }, itemStyle: { color: color("price") } },
       ],
     };
   }
@@ -115,22 +131,24 @@ export function createPowerChart(holder, boot, now) {
       const name = document.createElement("span");
       name.textContent = seriesName;
       const number = document.createElement("span");
-      number.textContent = seriesName === "Price" ? `${value[1].toFixed(3)} ${boot.currency}/kWh` : `${value[1].toFixed(1)} kW`;
+      const told = value[2] ?? value[1];
+      number.textContent = seriesName === "Price" ? `${told.toFixed(3)} ${boot.currency}/kWh` : `${told.toFixed(1)} kW`;
       row.append(name, number);
       box.append(row);
     }
     return box;
   }
 
-  const redraw = () => { if (last) draw(...last); };
-  dark.addEventListener("change", redraw);
-  setInterval(redraw, 30_000);
-  return { draw, look(hours) { ahead = hours; redraw(); } };
+  dark.addEventListener("change", drawNow);
+  document.addEventListener("visibilitychange", drawNow);
+  setInterval(drawNow, 30_000);
+  return { draw, look(hours) { ahead = hours; drawNow(); } };
 }
 
-// Two points per step keep a step level until its end.
-function stairs(borders, values) {
-  return values.flatMap((value, i) => [[borders[i] * 1000, value], [borders[i + 1] * 1000 - 1, value]]);
+// One point per border, drawn as steps; the last value holds until the last border. `told` is what the tooltip says.
+function stairs(borders, values, told = values) {
+  const last = values.length - 1;
+  return last < 0 ? [] : borders.map((border, i) => [border * 1000, values[Math.min(i, last)], told[Math.min(i, last)]]);
 }
 
 function withGaps(points) {

@@ -1,0 +1,24 @@
+"""Pages without pictures of an earlier test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from scheduling.live.hub import stop_hub
+from scheduling.live.shared import forget_idle
+
+
+@pytest.fixture(autouse=True)
+def _fresh_pictures() -> Iterator[None]:
+    forget_idle()
+    yield
+    forget_idle()
+
+
+@pytest.fixture
+async def hub_ends() -> AsyncIterator[None]:
+    """The hub of this test's event loop is stopped with the test."""
+    yield
+    await stop_hub()
