@@ -7,10 +7,12 @@ import numpy as np
 from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.first_come import ranked
 from scheduling.engine.headroom import Headroom, fill
+from scheduling.engine.model import SLACK_PRICE
 from scheduling.engine.problem import Problem
 from scheduling.engine.repair import exchange_rounds, short_vehicles, worth_of_unmet
 
-WORTH_A_CHANGE = 1e-3  # share of the money that a new plan must save before it replaces the promised one
+WORTH_A_CHANGE = 5e-3  # share of the money that a new plan must save before it replaces the promised one
+HARDLY_LESS_KWH = 0.05  # unmet energy that is no reason to change everybody's plan
 
 
 def keep_promises(problem: Problem, best: FloatArray) -> FloatArray:
@@ -21,9 +23,9 @@ def keep_promises(problem: Problem, best: FloatArray) -> FloatArray:
     if all(ev.in_force is None for ev in problem.evs):
         return best
     mended = _mended(problem, worth_of_unmet(problem, best))
-    tolerance = WORTH_A_CHANGE * abs(problem.cost(best)) + 1e-6
-    serves = worth_of_unmet(problem, mended) <= worth_of_unmet(problem, best) * (1 + 1e-6) + 1e-6
-    return mended if serves and problem.cost(mended) <= problem.cost(best) + tolerance else best
+    serves_less = worth_of_unmet(problem, mended) - worth_of_unmet(problem, best) > SLACK_PRICE * HARDLY_LESS_KWH
+    saves = problem.cost(mended) - problem.cost(best) > WORTH_A_CHANGE * abs(problem.cost(best)) + 1e-6
+    return best if serves_less or saves else mended
 
 
 def _mended(problem: Problem, enough: float) -> FloatArray:
