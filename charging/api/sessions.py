@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from django.db.models import QuerySet
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, serializers
@@ -15,6 +18,8 @@ from depot.api import filters
 from depot.api.fields import ConnectorReference, StationReference, VehicleReference
 from depot.api.principals import visible_depots
 from depot.api.resources import UUID_PATTERN, Readable, Resource
+
+CLOCK_MARGIN = timedelta(days=1)
 
 
 class SessionSerializer(serializers.ModelSerializer[Session]):
@@ -82,6 +87,13 @@ class SessionViews(Readable[Session]):
     }
 
 
+def samples_of(session: Session) -> QuerySet[MeterSample]:
+    """Its samples, looked for around its time only: the index leads by station and time."""
+    until = (session.stopped_at or timezone.now()) + CLOCK_MARGIN
+    period = {"at__gte": session.started_at - CLOCK_MARGIN, "at__lte": until}
+    return MeterSample.objects.filter(station=session.station_id, transaction_id=session.transaction_id, **period)
+
+
 SESSION_ID = OpenApiParameter("session_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="id of the session")
 
 
@@ -99,5 +111,5 @@ class MeterValueViews(mixins.ListModelMixin, Resource[MeterSample]):
         session = Session.objects.filter(pk=self.kwargs["session_id"]).first()
         if session is None or not visible_depots(request).filter(pk=session.station.depot_id).exists():
             raise Session.DoesNotExist
-        self.queryset = MeterSample.objects.filter(station=session.station_id, transaction_id=session.transaction_id)
+        self.queryset = samples_of(session)
         return super().list(request, *args, **kwargs)

@@ -123,12 +123,17 @@ class ScopedReference(serializers.RelatedField[Model, Any, Any]):
         return found[0]
 
 
-def by_number(data: str | int) -> Q:
-    """The primary key, given as number or as its digits."""
+def whole_number(data: str | int) -> int | None:
+    """A primary key, given as number or as its digits; None when it is neither."""
     text = str(data)
-    if text.isascii() and text.isdigit() and int(text[:20]) <= LARGEST_REFERENCE:
-        return Q(pk=int(text))
-    return Q(pk__in=())
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(LARGEST_REFERENCE)):
+        return None
+    return int(text) if 0 < int(text) <= LARGEST_REFERENCE else None
+
+
+def by_number(data: str | int) -> Q:
+    number = whole_number(data)
+    return Q(pk__in=()) if number is None else Q(pk=number)
 
 
 @extend_schema_field({"type": "string", "description": "slug of the depot", "examples": ["north"]})
@@ -208,9 +213,11 @@ class VehicleReference(ScopedReference):
         return str(value.pk)
 
 
-def vehicle_called(text: str) -> Q:
-    """By id or, failing the shape of one, by external id."""
+def vehicle_called(text: str, path: str = "") -> Q:
+    """The vehicle with this external id or, where the text has its shape, this id; `path` leads to the vehicle."""
+    prefix = f"{path}__" if path else ""
+    called = Q(**{f"{prefix}external_id": text})
     try:
-        return Q(pk=uuid.UUID(text))
+        return called | Q(**{f"{prefix}pk": uuid.UUID(text)})
     except ValueError:
-        return Q(external_id=text)
+        return called

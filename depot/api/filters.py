@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
-from depot.api.fields import EARLIEST, LATEST, by_number, read_instant, vehicle_called
+from depot.api.fields import EARLIEST, LARGEST_REFERENCE, LATEST, read_instant, vehicle_called, whole_number
 from depot.api.pagination import invalid_parameter
 from depot.api.problems import Problem
 
@@ -45,19 +45,16 @@ def station(path: str = "station") -> Param:
 
 
 def vehicle(path: str = "vehicle") -> Param:
-    def condition(value: str) -> Q:
-        return Q(**{f"{path}__{name}": wanted for name, wanted in vehicle_called(value).children})  # type: ignore[misc]
-
-    return Param(condition, "id or external id of a vehicle")
+    return Param(lambda value: vehicle_called(value, path), "id or external id of a vehicle")
 
 
 def number(lookup: str, description: str) -> Param:
     def condition(value: str) -> Q:
-        if not by_number(value).children[0][1]:  # type: ignore[index]
+        if (found := whole_number(value)) is None:
             raise ValueError("is not a whole number from 1")
-        return Q(**{lookup: int(value)})
+        return Q(**{lookup: found})
 
-    return Param(condition, description, {"type": "integer", "minimum": 1, "maximum": 2**63 - 1})
+    return Param(condition, description, {"type": "integer", "minimum": 1, "maximum": LARGEST_REFERENCE})
 
 
 def identifier(lookup: str, description: str) -> Param:

@@ -64,5 +64,4 @@ class NothingHere(APIView):
     throttle_classes = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
         raise Http404

@@ -84,6 +84,10 @@ def test_only_json_is_answered() -> None:
     is_problem(client_with().get("/api/v1/depots/", headers={"Accept": "text/html"}), 406, "not-acceptable")
 
 
+def test_an_unknown_address_is_404_whatever_is_accepted() -> None:
+    is_problem(client_with().get("/api/v1/nothing", headers={"Accept": "text/html"}), 404, "not-found")
+
+
 @pytest.mark.parametrize("raw", [b"{", b"[1,", b'{"a": 1, "a": 2}', b"\xff\xfe", b"nonsense", b"[" * 100_000])
 def test_a_body_that_is_no_json_is_400(raw: bytes) -> None:
     is_problem(send(client_with(), "POST", "/api/v1/limits/", raw), 400, "malformed")
