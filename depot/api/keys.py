@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from depot.access import PERMISSIONS, hash_api_key
 from depot.models import ApiKey, Depot
 
-SCOPES = (
-    "read",
-    "reservations:write",
-    "commands:write",
-    "limits:write",
-    "tariffs:write",
-    "equipment:write",
-    "vehicles:write",
-    "plans:write",
-)
+SCOPES = tuple(dict.fromkeys((*PERMISSIONS, "plans:write")))
 ALL_SCOPES = "*"
 SHORTEST_KEY, LONGEST_KEY = 8, 200
 LAST_USED_EVERY = timedelta(minutes=1)
-
-
-def hash_api_key(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def new_key_text() -> str:

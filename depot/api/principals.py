@@ -11,8 +11,8 @@ from depot.api.keys import ALL_SCOPES
 from depot.models import ApiKey, Depot
 
 ACTOR_LENGTH = 100
-# people have no scope for plans: whoever may change a plan's inputs may ask for a plan
-PERMISSIONS_OF_PEOPLE = {"plans:write": ("reservations:write", "limits:write")}
+# whoever may change a plan's inputs causes plans anyway, and so may ask for one
+IMPLIED_BY = {"plans:write": ("reservations:write", "limits:write")}
 
 
 def api_key_of(request: Request) -> ApiKey | None:
@@ -64,12 +64,12 @@ def visible_depots(request: Request) -> QuerySet[Depot]:
 
 def may(request: Request, scope: str, depot: Depot | None) -> bool:
     """Whether the act that `scope` names is allowed in this depot, or with None in any depot at all."""
+    sufficient = (scope, *IMPLIED_BY.get(scope, ()))
     api_key = api_key_of(request)
     if api_key is not None:
-        granted = scope in api_key.scopes or ALL_SCOPES in api_key.scopes
+        granted = not {*sufficient, ALL_SCOPES}.isdisjoint(api_key.scopes)
         depots = depots_of_key(request, api_key)
         return granted and (depot is None or not depots or depot.pk in depots)
-    permissions = PERMISSIONS_OF_PEOPLE.get(scope, (scope,))
     if depot is None:
-        return any(access.depots_for(request.user, permission).exists() for permission in permissions)
-    return any(access.may(request.user, permission, depot) for permission in permissions)
+        return any(access.depots_for(request.user, permission).exists() for permission in sufficient)
+    return any(access.may(request.user, permission, depot) for permission in sufficient)

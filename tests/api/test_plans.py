@@ -88,6 +88,11 @@ def test_asking_for_a_plan_is_202_and_the_address_lists_the_runs_begun_since() -
     assert names(client.get(response["Location"]), "id") == [str(newer.pk)]
 
 
+@pytest.mark.parametrize("scope", ["plans:write", "reservations:write", "limits:write"])
+def test_who_may_change_what_a_plan_rests_on_may_ask_for_one(scope: str) -> None:
+    assert post(client_with(scope), "/api/v1/plan-runs/", {"depot": make_depot().slug}).status_code == 202
+
+
 def test_asking_for_a_plan_needs_its_scope_and_the_depot() -> None:
     depot = make_depot()
     is_problem(post(client_with("read"), "/api/v1/plan-runs/", {"depot": depot.slug}), 403, "scope-missing")
