@@ -1,4 +1,4 @@
-"""Keys of stations: random ones are stored as salted, peppered SHA-256, so that 5,000 chargers can return in a minute."""
+"""Keys of stations, stored as salted, peppered SHA-256: random ones need no slow hash when 5,000 chargers return."""
 
 from __future__ import annotations
 

@@ -25,10 +25,27 @@ def flat(ampere: float, *, start: float = -60, end: float | None = None) -> Sche
 
 
 def outlet(
-    key: int, *schedules: Schedule, node: str = "site", floor: float = 6, spread: float = 0, **more: object
+    key: int,
+    *schedules: Schedule,
+    node: str = "site",
+    floor: float = 6,
+    spread: float = 0,
+    phases: tuple[int, ...] = (1, 2, 3),
+    measured_a: float | None = None,
 ) -> ConnectorFacts:
-    facts = {"label": f"B{key}", "kw_per_ampere": KW_PER_A, "phases": (1, 2, 3), "hardware_a": 32.0, **more}
-    return ConnectorFacts(key=key, node=node, floor_a=floor, schedules=schedules, clock_uncertainty_s=spread, **facts)  # type: ignore[arg-type]
+    """A 32 A outlet of 230 V on these site phases."""
+    return ConnectorFacts(
+        key=key,
+        label=f"B{key}",
+        node=node,
+        kw_per_ampere=0.23 * len(phases),
+        phases=phases,
+        hardware_a=32.0,
+        floor_a=floor,
+        schedules=schedules,
+        measured_a=measured_a,
+        clock_uncertainty_s=spread,
+    )
 
 
 def site(limit_a: float, *, name: str = "site", parent: str | None = None) -> NodeLimit:
@@ -52,7 +69,7 @@ def test_s1_a_raise_is_refused_with_node_and_numbers() -> None:
     refusal = exposure.refusal(2, flat(16))
     assert refusal is not None
     assert (refusal.node, refusal.unit) == ("site", "kW")
-    assert (refusal.needed, refusal.allowed) == (pytest.approx(46 * KW_PER_A), pytest.approx(40 * KW_PER_A))
+    assert [refusal.needed, refusal.allowed] == pytest.approx([46 * KW_PER_A, 40 * KW_PER_A])
 
 
 def test_s1_every_ancestor_must_carry_a_raise() -> None:
@@ -90,14 +107,11 @@ def test_s11_a_measurement_above_every_limit_counts_even_above_the_hardware_maxi
 
 def test_s21_phases_are_summed_apart() -> None:
     board = NodeLimit("site", None, ((NOW, 1000.0),), ((NOW, 40.0),))
-    one_phase = {"kw_per_ampere": 0.23, "phases": (1,)}
-    exposure = Exposure(NOW, [outlet(1, flat(30), **one_phase), outlet(2, **one_phase)], [board], [flat(20)])
+    exposure = Exposure(NOW, [outlet(1, flat(30), phases=(1,)), outlet(2, phases=(1,))], [board], [flat(20)])
     refusal = exposure.refusal(2, flat(20))
     assert refusal is not None
     assert (refusal.unit, refusal.needed) == ("A", 50.0)
-    other_phase = Exposure(
-        NOW, [outlet(1, flat(30), **one_phase), outlet(2, kw_per_ampere=0.23, phases=(2,))], [board], [flat(20)]
-    )
+    other_phase = Exposure(NOW, [outlet(1, flat(30), phases=(1,)), outlet(2, phases=(2,))], [board], [flat(20)])
     assert other_phase.refusal(2, flat(20)) is None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from scheduling.engine import EV, Horizon, Node, PowerTree, check
+from scheduling.engine.arrays import FloatArray
 from scheduling.engine.linear import PulpLinearProgram
 
 NOW = datetime(2026, 3, 2, 18, 7, tzinfo=UTC)
@@ -20,7 +21,7 @@ def fleet(count: int = 12, *, hours: float = 6.0) -> list[EV]:
     return [EV(n, True, n, 1, 4.14, 11.0, NOW, NOW + timedelta(hours=hours + n / 4), 8.0 + n % 5) for n in range(count)]
 
 
-def planned(evs: list[EV], *, tree: PowerTree = TREE, price: np.ndarray | None = None) -> PulpLinearProgram:  # type: ignore[type-arg]
+def planned(evs: list[EV], *, tree: PowerTree = TREE, price: FloatArray | None = None) -> PulpLinearProgram:
     algorithm = PulpLinearProgram(evs, horizon=HORIZON, tree=tree, price_per_kwh=price)
     algorithm.calculate()
     assert check(algorithm.problem, algorithm.result.power) == ()
@@ -28,7 +29,7 @@ def planned(evs: list[EV], *, tree: PowerTree = TREE, price: np.ndarray | None =
 
 
 def with_promises(evs: list[EV], before: PulpLinearProgram) -> list[EV]:
-    promised = {ev: power for ev, power in zip(before.evs, before.result.power, strict=True)}
+    promised = dict(zip(before.evs, before.result.power, strict=True))
     return [replace(ev, in_force=promised[ev].copy() if ev in promised else None) for ev in evs]
 
 
