@@ -24,7 +24,7 @@ from scheduling.live.first_chart import first_chart
 from scheduling.live.first_heat import first_heat
 from scheduling.live.incidents import may_acknowledge
 from scheduling.live.shared import shared_picture
-from scheduling.live.words import REASONS
+from scheduling.live.words import REASONS, REASONS_TO_WAIT
 
 RUNS_SHOWN = 60
 
@@ -77,6 +77,7 @@ def live(request: HttpRequest, slug: str) -> HttpResponse:
             "socket": f"/ws/depots/{depot.slug}/",
             "poll": reverse("snapshot", args=[depot.slug]),
             "words": REASONS,
+            "words_to_wait": REASONS_TO_WAIT,
         },
         root=root,
         chart=first_chart(picture, root, shared.at),

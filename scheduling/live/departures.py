@@ -119,6 +119,8 @@ def slack_words(minutes: float) -> str:
 
 
 def why(plan: Plan) -> str:
+    """The remedy, which names the cause as well; without one at least the cause."""
+    if plan.remedy:
+        return plan.remedy
     reason = words.shortfall_in_words(plan.shortfall_reason) if plan.shortfall_reason else "the need is above what fits"
-    sentence = reason[0].upper() + reason[1:] + "."
-    return f"{sentence} {plan.remedy}".strip()
+    return f"{reason[0].upper()}{reason[1:]}."

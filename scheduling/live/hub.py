@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -107,11 +108,12 @@ class Canvas:
     async def _paint_for_ever(self) -> None:
         while True:
             self._dirty.clear()
+            began = time.monotonic()
             try:
                 self._publish(await self._hub.threads.run(self._source.draw))
             except Exception:
                 log.exception("picture not drawn", depot=self.depot_id, retry_in_s=POLL_S)
-            await asyncio.sleep(REST_S)
+            await asyncio.sleep(max(REST_S, 2 * (time.monotonic() - began)))  # a large depot takes a third of a core
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._dirty.wait(), POLL_S)
 

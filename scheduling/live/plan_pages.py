@@ -7,6 +7,7 @@ from typing import Any
 
 from depot.models import Depot
 from scheduling.live import words
+from scheduling.live.departures import why
 from scheduling.models import Plan, PlanRun
 
 TONES = {PlanRun.Status.PUBLISHED: "good", PlanRun.Status.REFUSED: "bad", PlanRun.Status.FAILED: "bad"}
@@ -62,15 +63,16 @@ def run_context(run: PlanRun) -> dict[str, Any]:
 
 def plan_row(plan: Plan) -> PlanRow:
     counts: dict[str, int] = {}
-    for reason in plan.reasons:
-        counts[words.reason_in_words(str(reason))] = counts.get(words.reason_in_words(str(reason)), 0) + 1
+    for reason, power in zip(plan.reasons, plan.power_kw, strict=False):
+        told = words.reason_in_words(str(reason), float(power))
+        counts[told] = counts.get(told, 0) + 1
     short = plan.shortfall_kwh > SHORT_KWH
     return PlanRow(
         plan=plan,
         vehicle=plan.vehicle.name if plan.vehicle is not None else "Unknown vehicle",
         predicted=f"{plan.predicted_soc_percent:.0f} %" if plan.predicted_soc_percent is not None else words.UNKNOWN,
         shortfall=words.number(plan.shortfall_kwh) if short else "",
-        why=f"{words.shortfall_in_words(plan.shortfall_reason)}. {plan.remedy}" if short else "",
+        why=why(plan) if short else "",
         now_kw=words.number(float(plan.power_kw[0])) if plan.power_kw else words.UNKNOWN,
         reasons=sorted(counts.items(), key=lambda item: -item[1]),
     )

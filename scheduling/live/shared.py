@@ -11,9 +11,9 @@ from typing import Any
 from django.utils import timezone
 
 from depot.models import Depot
-from scheduling.live.measured import MeteredMinutes
 from scheduling.live.merge import Picture
 from scheduling.live.snapshot import snapshot
+from scheduling.live.yard import Memory
 
 KEPT_S = 1.0
 FORGOTTEN_AFTER_S = 120.0
@@ -30,18 +30,18 @@ class Shared:
 
 
 class PictureSource:
-    """Draws one depot; keeps the metered minutes between two drawings."""
+    """Draws one depot; keeps between two drawings what need not be read again."""
 
     def __init__(self, depot_id: int) -> None:
         self.depot_id = depot_id
-        self._minutes = MeteredMinutes()
+        self._memory = Memory()
         self._lock = threading.Lock()
 
     def draw(self) -> Shared:
         with self._lock:
             now = timezone.now()
             depot = Depot.objects.get(pk=self.depot_id)
-            return Shared(snapshot(depot, now=now, minutes=self._minutes), now)
+            return Shared(snapshot(depot, now=now, memory=self._memory), now)
 
 
 @dataclass

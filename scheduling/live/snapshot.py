@@ -13,11 +13,11 @@ from django.utils import timezone
 from depot.models import Depot, Incident, LoadGroup
 from scheduling.live import words
 from scheduling.live.departures import SHORT_KWH, departures, plan_key
-from scheduling.live.measured import MeteredMinutes, node_series
+from scheduling.live.measured import node_series
 from scheduling.live.merge import Picture, without_nulls
 from scheduling.live.tiles import Outlet, outlet_of, tiles
 from scheduling.live.words import iso, kw, percent
-from scheduling.live.yard import STALE_AFTER, Yard, read_yard
+from scheduling.live.yard import STALE_AFTER, Memory, Yard, read_yard
 
 OVERDUE_RUNS = 3  # planning intervals without a run before the plan counts as old
 
@@ -39,9 +39,9 @@ class NodeNow:
         return self.charging_kw + self.building_kw
 
 
-def snapshot(depot: Depot, *, now: datetime | None = None, minutes: MeteredMinutes | None = None) -> Picture:
+def snapshot(depot: Depot, *, now: datetime | None = None, memory: Memory | None = None) -> Picture:
     """Read the depot and draw it. Queries do not grow with the number of connectors."""
-    return draw(read_yard(depot, now or timezone.now(), minutes))
+    return draw(read_yard(depot, now or timezone.now(), memory))
 
 
 def draw(yard: Yard) -> Picture:

@@ -261,7 +261,7 @@ def plugged_note(yard: Yard, outlet: Outlet) -> str | None:
     if outlet.power_kw is not None and outlet.power_kw < DRAWS_KW and (outlet.planned_kw or 0) >= NOTED_KW:
         return "Takes nothing although the plan offers power"
     if outlet.reason:
-        text = words.reason_in_words(outlet.reason)
+        text = words.reason_in_words(outlet.reason, outlet.planned_kw or 0.0)
         return text[0].upper() + text[1:]
     return "Not in a plan yet" if outlet.plan is None else None
 

@@ -13,7 +13,7 @@ REASONS = {
     "group_limit": "feeder is full",
     "site_limit": "site limit reached",
     "dr_event": "grid event",
-    "min_power": "less than the vehicle can take",
+    "min_power": "at its minimum power",
     "waiting_turn": "waiting for its turn",
     "full": "has what it needs",
     "not_plugged": "not plugged in",
@@ -21,6 +21,7 @@ REASONS = {
     "override": "charge now",
     "fallback": "fallback of the charger",
 }
+REASONS_TO_WAIT = {"min_power": "room for less than its minimum power"}  # where it differs at 0 kW
 SHORTFALLS = {
     "power": "vehicle or charger is too weak",
     "time": "the stay is too short",
@@ -49,6 +50,8 @@ TRIGGERS = {
     "tariff": "tariff changed",
     "charger-lost": "charger lost",
     "charger-back": "charger back",
+    "contradiction": "charger contradicts its profile",
+    "operator": "asked by an operator",
     "vehicle": "vehicle changed",
     "settings": "settings changed",
 }
@@ -59,7 +62,10 @@ def status_in_words(code: str) -> str:
     return STATUSES.get(code, code or "Unknown")
 
 
-def reason_in_words(code: str) -> str:
+def reason_in_words(code: str, power_kw: float = 1.0) -> str:
+    """Why a vehicle gets this power in a step."""
+    if power_kw <= 0 and code in REASONS_TO_WAIT:
+        return REASONS_TO_WAIT[code]
     return REASONS.get(code, code.replace("_", " "))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -133,15 +133,32 @@ def is_online(station: Station) -> bool:
     return link is not None and link.online
 
 
-def read_yard(depot: Depot, now: datetime, minutes: MeteredMinutes | None = None) -> Yard:
-    """Read the depot. `minutes` of an earlier picture saves reading two hours of samples again."""
-    minutes = minutes or MeteredMinutes()
-    minutes.read(depot, now)
+@dataclass
+class Memory:
+    """What an earlier picture has read and a later one need not read again: metered minutes, the run in force."""
+
+    minutes: MeteredMinutes = field(default_factory=MeteredMinutes)
+    run: PlanRun | None = None
+    plans: list[Plan] = field(default_factory=list)
+
+    def recall(self, depot: Depot, now: datetime) -> None:
+        self.minutes.read(depot, now)
+        published = depot.plan_runs.filter(status=PlanRun.Status.PUBLISHED).order_by("-started_at")
+        newest = published.values_list("pk", flat=True).first()
+        if newest is None:
+            self.run, self.plans = None, []
+        elif self.run is None or self.run.pk != newest:
+            self.run = depot.plan_runs.get(pk=newest)
+            self.plans = _plans(self.run)
+
+
+def read_yard(depot: Depot, now: datetime, memory: Memory | None = None) -> Yard:
+    """Read the depot; the memory of an earlier picture saves most of the rows."""
+    memory = memory or Memory()
+    memory.recall(depot, now)
     groups = list(LoadGroup.objects.filter(depot=depot).select_related("building_meter").order_by("id"))
     for group in groups:
         group.depot = depot
-    runs = PlanRun.objects.filter(depot=depot).order_by("-started_at")
-    run = runs.filter(status=PlanRun.Status.PUBLISHED).first()
     profiles, held = _profiles_and_holds(depot, now)
     return Yard(
         depot=depot,
@@ -152,16 +169,16 @@ def read_yard(depot: Depot, now: datetime, minutes: MeteredMinutes | None = None
         meters={meter.station_id: meter for meter in MeterState.objects.filter(station__depot=depot)},
         limits=list(Limit.objects.filter(load_group__depot=depot, starts_at__lte=now, ends_at__gt=now)),
         planning=PlanningState.objects.filter(depot=depot).first(),
-        last_run=runs.defer("site", "deferred").first(),
-        run=run,
-        plans=_plans(run),
+        last_run=depot.plan_runs.defer("site", "deferred").order_by("-started_at").first(),
+        run=memory.run,
+        plans=memory.plans,
         reservations=_reservations(depot, now),
         soc=newest_soc(depot),
         on_plan=profiles,
         held=held,
         incidents=_incidents(depot),
         knocking=list(UnknownStation.objects.filter(last_seen_at__gte=now - KNOCKED_WITHIN)[:SHOWN_UNKNOWN]),
-        minutes=minutes,
+        minutes=memory.minutes,
     )
 
 
@@ -181,9 +198,7 @@ def _live_sessions(depot: Depot) -> Iterable[Session]:
     return rows.select_related("vehicle", "reservation")
 
 
-def _plans(run: PlanRun | None) -> list[Plan]:
-    if run is None:
-        return []
+def _plans(run: PlanRun) -> list[Plan]:
     return list(run.plans.select_related("vehicle", "session", "reservation").order_by("departure_at", "connector_id"))
 
 

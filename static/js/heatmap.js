@@ -76,7 +76,7 @@ export function createHeatmap(holder, boot) {
     for (const [count, kw, reason] of row.runs) {
       x += count;
       if (step < x) {
-        const words = boot.words[reason] ?? String(reason).replaceAll("_", " ");
+        const words = (kw > 0 ? null : boot.words_to_wait[reason]) ?? boot.words[reason] ?? String(reason).replaceAll("_", " ");
         const from = dayHour.format(heat.borders[step] * 1000);
         const to = hour.format(heat.borders[step + 1] * 1000);
         return `${row.name}${row.bay ? `, ${row.bay}` : ""}\n${from} to ${to}\n${kw.toFixed(1)} kW: ${words}`;

@@ -174,13 +174,13 @@ def test_a_departure_that_will_be_missed_tells_why_and_what_would_help(yard: Sma
         vehicle=session.vehicle,
         shortfall_kwh=3.2,
         shortfall_reason="time",
-        remedy="Leave 20 min later.",
+        remedy="The stay of 1 h is too short: leave 20 min later.",
         predicted_soc_percent=61.4,
     )
     picture = picture_of(yard)
     (row,) = picture["departures"].values()
     assert (row["short"], row["predicted"], row["tone"]) == ("3.2 kWh short", "61 %", "risk")
-    assert row["why"] == "The stay is too short. Leave 20 min later."
+    assert row["why"] == "The stay of 1 h is too short: leave 20 min later."
     assert picture["kpi"]["risk"] == "1"
 
 
