@@ -14,8 +14,14 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
+from charging.commands import LimitExceeded, queue_command
 from charging.models import (
     AuthorizationAttempt,
     Command,
@@ -32,6 +38,8 @@ from charging.models import (
     TransactionNumber,
     UnknownStation,
 )
+from charging.wire.errors import PayloadError
+from charging.wire.v16.registry import TO_CHARGER
 from depot import audit
 from depot.admin.base import JournalAdmin, ReadOnlyAdmin, who
 from depot.credentials import hash_station_key, new_station_key
@@ -44,31 +52,36 @@ MOST_CONNECTORS = 10
 class CommandForm(ModelForm):  # type: ignore[type-arg]
     """Any OCPP action with its payload; what touches power passes the gate."""
 
+    action = forms.ChoiceField(choices=[(name, name) for name in sorted(TO_CHARGER)], widget=UnfoldAdminSelectWidget)
+    payload = forms.JSONField(
+        required=False, initial=dict, widget=UnfoldAdminTextareaWidget, help_text="as in the OCPP schema of the action"
+    )
+
+    cause = "operator"
+    queued: Command
+
     class Meta:
         model = Command
         fields = ("station", "action", "payload")
 
     def clean(self) -> dict[str, Any]:
         """Queued here, where a refusal still has a form to be shown on."""
-        from charging.commands import LimitExceeded, queue_command
-        from charging.wire.errors import PayloadError
-
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
         try:
             with transaction.atomic():
                 self.queued = queue_command(
-                    station=cleaned["station"], action=cleaned["action"], payload=cleaned["payload"], cause=self.cause
+                    station=cleaned["station"],
+                    action=cleaned["action"],
+                    payload={} if cleaned["payload"] is None else cleaned["payload"],
+                    cause=self.cause,
                 )
         except PayloadError as error:
-            self.add_error("action" if not error.field and "action" in str(error).lower() else "payload", str(error))
+            self.add_error("payload", str(error))
         except LimitExceeded as error:
             self.add_error(None, str(error))
         return cleaned
-
-    cause = "operator"
-    queued: Command
 
 
 @admin.register(Command)

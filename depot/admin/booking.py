@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -30,6 +31,13 @@ class ReservationForm(ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Reservation
         fields = FIELDS
+        labels = {
+            "starts_at": "From",
+            "ends_at": "Until",
+            "energy_kwh": "Energy (kWh)",
+            "required_soc_percent": "Target SoC (%)",
+            "external_id": "External id",
+        }
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -75,9 +83,9 @@ class ReservationAdmin(DepotAdmin):
     ends = local_time("ends_at", "Ends")
     fieldsets = (
         (None, {"fields": ("depot", "vehicle", "connector")}),
-        ("When (local time of the depot)", {"fields": (("starts_at", "ends_at"),)}),
-        ("Need: energy or target SoC, neither means the depot's default target", {"fields": (FIELDS[5:8],)}),
-        ("More", {"fields": (("external_id", "notes"),)}),
+        ("When (local time of the depot)", {"fields": ("starts_at", "ends_at")}),
+        ("Need: energy or target SoC, neither means the depot's default target", {"fields": FIELDS[5:8]}),
+        ("More", {"fields": ("external_id", "notes")}),
     )
 
     @admin.display(description="Bay", ordering="connector__bay")
@@ -97,13 +105,18 @@ class ReservationAdmin(DepotAdmin):
             return ()
         return ("depot",) if obj.state in Reservation.HOLDING else FIELDS
 
+    def get_inlines(self, request: HttpRequest, obj: Reservation | None) -> Any:
+        return self.inlines if obj is not None else ()
+
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False  # canceled ones stay as history
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         given: dict[str, Any] = super().get_changeform_initial_data(request)
         depot = Depot.objects.filter(planning_enabled=True).first()
-        return {**({"depot": depot.pk} if depot else {}), **given}
+        hour = timezone.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        usual = {"starts_at": hour, "ends_at": hour + timedelta(hours=8)}
+        return {**usual, **({"depot": depot.pk} if depot else {}), **given}
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None

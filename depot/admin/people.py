@@ -71,7 +71,7 @@ class ApiKeyAdmin(DepotAdmin):
     list_display = ("name", "prefix", "scopes_", "created_at", "last_used_at", "expires_at", "revoked_at")
     list_filter = ("test", "depots")
     search_fields = ("name", "prefix")
-    filter_horizontal = ("depots",)
+    autocomplete_fields = ("depots",)
     actions = ("revoke",)
 
     @admin.display(description="Scopes")

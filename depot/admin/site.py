@@ -28,14 +28,13 @@ class DepotSiteAdmin(DepotAdmin):
             "Planning",
             {
                 "fields": (
-                    ("planning_enabled", "algorithm"),
-                    ("resolution_minutes", "horizon_hours", "plan_interval_s"),
-                    ("departure_margin_minutes", "default_stay_hours", "default_target_soc_percent"),
+                    *("planning_enabled", "algorithm", "resolution_minutes", "horizon_hours", "plan_interval_s"),
+                    *("departure_margin_minutes", "default_stay_hours", "default_target_soc_percent"),
                 )
             },
         ),
-        ("Booking", {"fields": (("buffer_minutes", "early_start_minutes", "noshow_timeout_minutes"),)}),
-        ("Chargers", {"fields": (("fallback_share", "assume_ocpp16"),)}),
+        ("Booking", {"fields": ("buffer_minutes", "early_start_minutes", "noshow_timeout_minutes")}),
+        ("Chargers", {"fields": ("fallback_share", "assume_ocpp16")}),
     )
 
     @admin.display(description="Fallbacks")

@@ -158,6 +158,13 @@ def test_a_command_is_queued_with_its_author(staff: Client) -> None:
     assert (command.action, command.payload, command.cause) == ("Reset", {"type": "Soft"}, "operator dora")
 
 
+def test_a_command_without_fields_needs_no_payload(staff: Client) -> None:
+    station = make_station(online=True)
+    fields = {"station": station.pk, "action": "ClearCache", "payload": "{}"}
+    assert staff.post(reverse("admin:charging_command_add"), fields).status_code == 302
+    assert Command.objects.get().payload == {}
+
+
 @pytest.mark.parametrize(
     ("action", "payload"), [("Dance", "{}"), ("Reset", '{"type": "Gently"}'), ("Reset", "[]"), ("Reset", "{")]
 )
