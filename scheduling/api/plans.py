@@ -79,6 +79,7 @@ class PlanRunViews(Readable[PlanRun]):
         "depot": filters.depot(),
         "status": filters.choice("status", PlanRun.Status.values, "status"),
         "trigger": filters.text("trigger", "booking, plug-in, timer, ..."),
+        "finished_since": filters.instant("finished_at__gte", "ended at or after this instant"),
         **filters.period("started_at", "started_at"),
     }
 
@@ -107,8 +108,9 @@ class PlanRunViews(Readable[PlanRun]):
         self.check_object_permissions(request, PlanRun(depot=depot))
         now = timezone.now()
         request_plan(depot.pk, "request")
-        since = urlencode({"depot": depot.slug, "from": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"})
-        address = f"{request.path.rstrip('/')}/?{since}"
+        # a run's start is a whole second, so the end tells those of the same second apart
+        since = {"from": f"{now:%Y-%m-%dT%H:%M:%SZ}", "finished_since": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"}
+        address = f"{request.path.rstrip('/')}/?{urlencode({'depot': depot.slug, **since})}"
         body = {"depot": depot.slug, "requested_at": now, "runs": address}
         return Response(body, status=202, headers={"Location": address})
 
