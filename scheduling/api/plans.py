@@ -146,12 +146,10 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
         read_only_fields = fields
 
     @extend_schema_field(IntervalSerializer(many=True))
-    def get_intervals(self, plan: Plan) -> Any:
+    def get_intervals(self, plan: Plan) -> list[dict[str, Any]]:
         start, step = plan.run.horizon_start, timedelta(seconds=plan.run.resolution_s)
-        series = zip(plan.power_kw, plan.reasons, strict=False)
-        moments = ((start + index * step, power_kw, reason) for index, (power_kw, reason) in enumerate(series))
-        rows = [{"start": at, "power_kw": power_kw, "reason": reason} for at, power_kw, reason in moments]
-        return IntervalSerializer(rows, many=True).data
+        series = enumerate(zip(plan.power_kw, plan.reasons, strict=False))
+        return [{"start": start + index * step, "power_kw": kw, "reason": reason} for index, (kw, reason) in series]
 
 
 @extend_schema(tags=["plans"])
