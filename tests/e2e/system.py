@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+DEAD = {"", "Z", "X"}  # an orphan's last trace waits for init
 ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 60.0
@@ -171,20 +172,20 @@ class System:
         """Process ids of what the supervisor itself started, by name."""
         assert self.process is not None
         found: dict[str, int] = {}
-        for pid in self.processes():
-            if parent_of(pid) != self.process.pid:
-                continue
-            command = command_of(pid)
-            found.update({name: pid for mark, name in MARKS.items() if mark in command})
+        for pid in sorted(below(self.process.pid)):
+            if parent_of(pid) == self.process.pid:
+                command = command_of(pid)
+                found.update({name: pid for mark, name in MARKS.items() if mark in command})
         return found
 
-    def processes(self) -> list[int]:
-        """Every process on the machine that was started with this folder."""
-        return [pid for pid in all_processes() if self.mark in environment_bytes(pid)]
-
-    @property
-    def mark(self) -> bytes:
-        return f"FLEET_DEPOT_VAR={self.var}\0".encode()
+    def processes(self) -> set[int]:
+        """Every process on the machine that belongs to this folder: below `up`, or started with it and let alone."""
+        assert self.process is not None
+        mark = f"FLEET_DEPOT_VAR={self.var}\0".encode()
+        left_alone = {
+            pid for pid in all_processes() if mark in environment_bytes(pid) or str(self.var) in command_of(pid)
+        }
+        return left_alone | below(self.process.pid)
 
     def kill(self, name: str) -> int:
         """SIGKILL to one child; the killed process id."""
@@ -195,15 +196,19 @@ class System:
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """Ctrl-C: everything ends, nothing stays."""
         assert self.process is not None
+        before = {pid: birth_of(pid) for pid in self.processes()}
         self.process.send_signal(number)
         code = self.process.wait(STOPPED_WITHIN_S)
-        left = {pid: command_of(pid) for pid in self.processes()}
+        survivors = {pid for pid, birth in before.items() if birth and birth_of(pid) == birth}
+        left = {pid: command_of(pid) for pid in survivors | self.processes() if birth_of(pid)}
         assert not left, f"processes outlived `up`: {left}"
         assert code == 0, f"`up` ended with {code}:\n{self.output()}"
 
     def end_by_force(self) -> None:
         """For a test that failed: leave nothing behind."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         for pid in self.processes():
@@ -256,8 +261,28 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def below(ancestor: int) -> set[int]:
+    """Children, grandchildren and so on, alive at this moment."""
+    parents = {pid: parent_of(pid) for pid in all_processes()}
+    family = {ancestor}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family - {ancestor}
+
+
 def parent_of(pid: int) -> int:
+    return int(stat_of(pid)[1] or 0)
+
+
+def birth_of(pid: int) -> str:
+    """Start time in clock ticks: tells a process from a later one with its number. Empty when it is dead."""
+    fields = stat_of(pid)
+    return "" if fields[0] in DEAD else fields[19]
+
+
+def stat_of(pid: int) -> list[str]:
+    """Fields of /proc/<pid>/stat from the state on; empty words for a process that is gone."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
-        return 0
+        return [""] * 50

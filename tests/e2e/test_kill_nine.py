@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -45,16 +45,15 @@ def test_nothing_acknowledged_is_lost_and_the_depot_recovers(small_depot: SmallD
 
 def kill_and_see_it_recover(depot: SmallDepot, victim: str) -> None:
     fleet, system = depot.fleet, depot.system
-    last_run = newest_run(depot)
+    killed, killed_at = system.kill(victim), datetime.now(UTC)
     starts, samples = len(fleet.answered("StartTransaction")), len(fleet.answered("MeterValues"))
-    killed = system.kill(victim)
 
     def recovered() -> bool:
         return system.children().get(victim, killed) != killed and system.ready()
 
     eventually(recovered, f"the {victim} is back and /readyz answers 200", RECOVERED_WITHIN_S)
     eventually(fleet.all_online, f"every station is back after the {victim} was killed", RECOVERED_WITHIN_S)
-    eventually(lambda: newest_run(depot) > last_run, f"a new plan after the {victim} was killed", RECOVERED_WITHIN_S)
+    eventually(lambda: newest_run(depot) > killed_at, f"a new plan after the {victim} was killed", RECOVERED_WITHIN_S)
     eventually(
         lambda: len(fleet.answered("StartTransaction")) > starts and len(fleet.answered("MeterValues")) > samples,
         f"transactions go on after the {victim} was killed",
