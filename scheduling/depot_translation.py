@@ -41,7 +41,8 @@ class DepotTranslation(Translation):
 
     def __init__(self, depot: Depot, *, now: datetime, epoch: int, trigger: str) -> None:
         self.depot = depot
-        self.now = now
+        self.started_at = now
+        self.now = now.replace(microsecond=0)  # OCPP counts in whole seconds
         self.epoch = epoch
         self.trigger = trigger
         self.visits: dict[EV, Visit] = {}
@@ -143,7 +144,7 @@ class DepotTranslation(Translation):
             algorithm=self.depot.algorithm,
             status=PlanRun.Status.PUBLISHED,
             solver_status=solution.status[:100],
-            started_at=self.now,
+            started_at=self.started_at,
             finished_at=timezone.now(),
             horizon_start=horizon.start,
             resolution_s=int(horizon.resolution.total_seconds()),

@@ -30,13 +30,13 @@ def plan(depot_id: int, trigger: str) -> PlanRun | None:
     depot = Depot.objects.select_related("tariff").get(pk=depot_id)
     if not depot.planning_enabled:
         return None
-    epoch, now = begin(depot), timezone.now().replace(microsecond=0)
+    epoch, now = begin(depot), timezone.now()
     started = monotonic()
     translation = DepotTranslation(depot, now=now, epoch=epoch, trigger=trigger)
     options = Options(resolution=timedelta(minutes=depot.resolution_minutes))
     try:
         with translation:
-            plan_group(translation, algorithm(depot.algorithm), depot.slug, now, options)
+            plan_group(translation, algorithm(depot.algorithm), depot.slug, translation.now, options)
     except Superseded:
         log.info("plan superseded", depot=depot.slug, epoch=epoch)
         return None
