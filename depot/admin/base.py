@@ -8,7 +8,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Field, JSONField, Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -21,17 +22,21 @@ from depot.signals import announce_needs_changed
 MOST_COUNTED = 10_000
 
 
-class DepotAdmin(ModelAdmin):
+class IndentedJson(DjangoJSONEncoder):
+    """For text areas that people read."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "indent": 2})
+
+
+class Audited:
     """Every change is recorded with its author; `asks_for_plan` is the cause it gives for a new plan."""
 
-    list_per_page = 50
-    compressed_fields = True
-    warn_unsaved_form = True
     asks_for_plan = ""
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         before = {name: _shown(form.initial.get(name)) for name in form.changed_data} if change else None
-        super().save_model(request, obj, form, change)
+        super().save_model(request, obj, form, change)  # type: ignore[misc]  # of the ModelAdmin it is mixed into
         after = {name: _shown(getattr(obj, name, None)) for name in form.changed_data}
         audit.record(who(request), "changed" if change else "added", obj, before=before, after=after)
         self.ask_for_plan(obj)
@@ -39,15 +44,37 @@ class DepotAdmin(ModelAdmin):
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         audit.record(who(request), "deleted", obj)
         self.ask_for_plan(obj)
-        super().delete_model(request, obj)
+        super().delete_model(request, obj)  # type: ignore[misc]
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for obj in queryset:
             self.delete_model(request, obj)
 
+    def save_formset(self, request: HttpRequest, form: ModelForm[Any], formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)  # type: ignore[misc]
+        for obj in formset.new_objects:
+            audit.record(who(request), "added", obj)
+        for obj, names in formset.changed_objects:
+            audit.record(who(request), "changed", obj, after={name: _shown(getattr(obj, name, None)) for name in names})
+        for obj in formset.deleted_objects:
+            audit.record(who(request), "deleted", obj)
+
     def ask_for_plan(self, obj: Model) -> None:
         if self.asks_for_plan and (depot_id := depot_id_of(obj)) is not None:
             announce_needs_changed(depot_id, self.asks_for_plan)
+
+
+class DepotAdmin(Audited, ModelAdmin):
+    """Rows that people edit."""
+
+    list_per_page = 50
+    compressed_fields = True
+    warn_unsaved_form = True
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        if isinstance(db_field, JSONField):
+            kwargs["encoder"] = IndentedJson
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 class ReadOnlyAdmin(ModelAdmin):

@@ -12,6 +12,7 @@ from depot.models import Tariff, TariffVersion
 class VersionsInline(StackedInline):
     model = TariffVersion
     extra = 0
+    formfield_for_dbfield = DepotAdmin.formfield_for_dbfield
 
 
 @admin.register(Tariff)

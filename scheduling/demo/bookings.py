@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from charging.models import Command, InstalledProfile, Session
+from charging.models import Command, ConnectorState, ConnectorStatus, InstalledProfile, Session
 from depot.models import (
     Connector,
     Depot,
@@ -33,9 +33,11 @@ def put_away(depot: Depot, now: datetime) -> None:
     Command.objects.filter(station__depot=depot, state__in=Command.OPEN).update(
         state=Command.State.EXPIRED, error_description="The demo was started anew."
     )
-    InstalledProfile.objects.filter(
-        station__depot=depot, slot=InstalledProfile.Slot.TX, state__in=("wanted", "possible", "confirmed")
-    ).update(state=InstalledProfile.State.GONE)
+    in_play = InstalledProfile.objects.filter(station__depot=depot, state__in=("wanted", "possible", "confirmed"))
+    in_play.exclude(slot=InstalledProfile.Slot.FALLBACK).update(state=InstalledProfile.State.GONE)
+    ConnectorState.objects.filter(connector__station__depot=depot).update(
+        status=ConnectorStatus.UNKNOWN, power_kw=None, current_a=None, offered_a=None, soc_percent=None, sampled_at=None
+    )
     live = Reservation.objects.filter(depot=depot, state__in=Reservation.HOLDING)
     _end(live.filter(ends_at__lte=now), State.FULFILLED, now)
     _end(live.filter(ends_at__gt=now), State.CANCELED, now)
