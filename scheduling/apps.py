@@ -6,7 +6,10 @@ class SchedulingConfig(AppConfig):
     verbose_name = "Scheduling"
 
     def ready(self) -> None:
+        from depot.algorithms import register_algorithms
         from scheduling import triggers  # noqa: F401  (listens to what changes a plan's inputs)
+        from scheduling.engine import ALGORITHMS
         from scheduling.live import receivers
 
+        register_algorithms(ALGORITHMS)
         receivers.connect()

@@ -11,6 +11,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from depot.algorithms import validate_algorithm
+
 HOURS_OF_DAY = 24
 
 
@@ -29,7 +31,9 @@ class Depot(models.Model):
     tariff = models.ForeignKey("depot.Tariff", on_delete=models.SET_NULL, null=True, blank=True, related_name="depots")
 
     planning_enabled = models.BooleanField(default=True)
-    algorithm = models.CharField(max_length=50, default="pulp-lp", help_text="name of a registered algorithm")
+    algorithm = models.CharField(
+        max_length=50, default="pulp-lp", validators=[validate_algorithm], help_text="name of a registered algorithm"
+    )
     resolution_minutes = models.PositiveSmallIntegerField(
         default=15, validators=[MinValueValidator(1), MaxValueValidator(60)], help_text="length of a planning step, min"
     )

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from charging.commands import Answer, claim_commands, record_answers
@@ -320,3 +321,9 @@ def test_one_senseless_vehicle_never_spoils_the_plan_of_the_others(depot: Depot,
     assert run(depot).vehicles == 2
     incident.refresh_from_db()
     assert incident.closed_at is not None
+
+
+def test_a_depot_names_an_algorithm_that_exists(depot: Depot) -> None:
+    depot.algorithm = "magic"
+    with pytest.raises(ValidationError, match="There is no algorithm 'magic'; choose one of edf"):
+        depot.full_clean()
