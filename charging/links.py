@@ -40,10 +40,9 @@ def open_link(station_id: int, owner: str, remote_address: str, now: datetime) -
 
 
 def announce_back(station_id: int) -> None:
-    """The station is connected: its incident is over and its vehicles can be planned again."""
+    """The station is connected: its incident is over. The plan is asked for by `reconcile_station`, which follows."""
     station = Station.objects.get(pk=station_id)
     close_incident(OFFLINE, subject=station.identity)
-    announce_needs_changed(station.depot_id, "charger-back")
     nudge(LIVE, depot=station.depot_id, what="status")
 
 

@@ -134,19 +134,23 @@ class Derivation:
             self._write_battery_states(connectors)
         return {reading.arrival.station.depot_id for reading in pending.readings.values()}
 
-    def _meet_transactions(self, readings: Iterable[Reading]) -> None:
+    def _meet_transactions(self, readings: Sequence[Reading]) -> None:
         """Adopt running transactions that nobody announced (P45); attribute samples without one by connector (P46)."""
-        for reading in readings:
-            number = reading.transaction_id
-            if number is None:
-                reading.transaction_id = (
-                    _live_transaction(reading) if reading.energy_wh or reading.soc_percent else None
-                )
-            elif number not in self._known_transactions:
-                known = Session.objects.filter(transaction_id=number).values_list("station_id", "historical").first()
-                if known is None or (known[1] and known[0] == reading.arrival.station.id):
-                    sessions.adopt(reading.arrival, reading.number, number, reading.at, reading.energy_wh)
-                self._known_transactions.add(number)
+        attribute([reading for reading in readings if reading.transaction_id is None])
+        named = {r.transaction_id: r for r in readings if r.transaction_id is not None}
+        strangers = {number: reading for number, reading in named.items() if number not in self._known_transactions}
+        if not strangers:
+            return
+        known = {
+            number: (station_id, historical)
+            for number, station_id, historical in Session.objects.filter(transaction_id__in=strangers).values_list(
+                "transaction_id", "station_id", "historical"
+            )
+        }
+        for number, reading in strangers.items():
+            if known.get(number, (reading.arrival.station.id, True)) == (reading.arrival.station.id, True):
+                sessions.adopt(reading.arrival, reading.number, number, reading.at, reading.energy_wh)
+            self._known_transactions.add(number)
 
     def _write_battery_states(self, readings: Iterable[Reading]) -> None:
         charging = {r.transaction_id: r for r in readings if r.soc_percent and r.transaction_id}
@@ -172,15 +176,20 @@ class Derivation:
         VehicleState.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def _live_transaction(reading: Reading) -> int | None:
+def attribute(readings: Sequence[Reading]) -> None:
+    """Give readings without a transaction the one that runs on their connector."""
+    silent = {(r.arrival.station.id, r.number): r for r in readings if r.energy_wh is not None or r.soc_percent}
+    if not silent:
+        return
     live = Session.objects.filter(
-        station_id=reading.arrival.station.id,
-        connector__number=reading.number,
-        state__in=Session.LIVE,
-        historical=False,
-        started_at__lte=reading.at,
+        station_id__in={station_id for station_id, _ in silent}, state__in=Session.LIVE, historical=False
     )
-    return live.values_list("transaction_id", flat=True).first()
+    for station_id, number, transaction_id, started_at in live.values_list(
+        "station_id", "connector__number", "transaction_id", "started_at"
+    ):
+        reading = silent.get((station_id, number))
+        if reading is not None and started_at <= reading.at:
+            reading.transaction_id = transaction_id
 
 
 def write_connector_states(readings: Sequence[Reading]) -> None:

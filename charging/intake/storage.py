@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -21,24 +23,39 @@ SAMPLE_TYPES = (
 STATION_LOCKS = 0x0CCB  # first key of the advisory locks that serialise the effects of one station
 
 COPY_FRAMES = f"COPY charging_frame ({FRAME_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-INSERT_FRAMES = f"INSERT INTO charging_frame ({FRAME_COLUMNS}) VALUES ({', '.join(['%s'] * len(FRAME_TYPES))})"  # noqa: S608
+INSERT_FRAMES = f"INSERT INTO charging_frame ({FRAME_COLUMNS}) VALUES "  # noqa: S608
 UNNEST_SAMPLES = (
     f"INSERT INTO charging_metersample ({SAMPLE_COLUMNS}) "  # noqa: S608
     f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in SAMPLE_TYPES)}) ON CONFLICT DO NOTHING"
 )
-INSERT_SAMPLES = (
-    f"INSERT OR IGNORE INTO charging_metersample ({SAMPLE_COLUMNS}) "  # noqa: S608
-    f"VALUES ({', '.join(['%s'] * len(SAMPLE_TYPES))})"
-)
+INSERT_SAMPLES = f"INSERT OR IGNORE INTO charging_metersample ({SAMPLE_COLUMNS}) VALUES "  # noqa: S608
+# SQLite gives up the interpreter lock once per statement, so that one statement per row would wait for it once per row.
+ROWS_OF_A_STATEMENT = (256, 64, 16, 4, 1)
 
 
 def on_postgresql() -> bool:
     return connection.vendor == "postgresql"
 
 
-def server_cursor() -> psycopg.Cursor[Any]:
+@contextmanager
+def server_cursor() -> Iterator[psycopg.Cursor[Any]]:
     """A cursor with server-side parameters on Django's connection: arrays travel binary, statements stay prepared."""
-    return psycopg.Cursor(connection.connection)
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        yield cursor
+
+
+def insert_in_pieces(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """SQLite: `statement` with as many rows at a time as ROWS_OF_A_STATEMENT allows."""
+    connection.ensure_connection()
+    place = f"({', '.join('?' * len(rows[0]))})"
+    start = 0
+    with connection.wrap_database_errors:
+        for size in ROWS_OF_A_STATEMENT:
+            sql = statement + ", ".join([place] * size)
+            while len(rows) - start >= size:
+                connection.connection.execute(sql, list(chain.from_iterable(rows[start : start + size])))
+                start += size
 
 
 def write_frames(rows: Sequence[FrameRow]) -> None:
@@ -50,8 +67,7 @@ def write_frames(rows: Sequence[FrameRow]) -> None:
             for row in rows:
                 copy.write_row(row)
         return
-    with connection.cursor() as cursor:
-        cursor.executemany(INSERT_FRAMES, [(*row[:3], sqlite_time(row.at), *row[4:]) for row in rows])
+    insert_in_pieces(INSERT_FRAMES, [(*row[:3], sqlite_time(row.at), *row[4:]) for row in rows])
 
 
 def write_samples(rows: Sequence[SampleRow]) -> None:
@@ -62,10 +78,9 @@ def write_samples(rows: Sequence[SampleRow]) -> None:
         with server_cursor() as inserter:
             inserter.execute(UNNEST_SAMPLES, [list(column) for column in zip(*rows, strict=True)])
         return
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            INSERT_SAMPLES, [(*row[:3], sqlite_time(row.at), sqlite_time(row.received_at), *row[5:]) for row in rows]
-        )
+    insert_in_pieces(
+        INSERT_SAMPLES, [(*row[:3], sqlite_time(row.at), sqlite_time(row.received_at), *row[5:]) for row in rows]
+    )
 
 
 def lock_stations(station_ids: Iterable[int]) -> None:
