@@ -75,7 +75,10 @@ def propose_fallbacks(depot: Depot) -> dict[int, float]:
     """
     nodes = tree_of(depot)
     proposal = {load.pk: 0.0 for node in nodes for load in node.loads}
-    above: dict[int, list[Node]] = {pk: [node for node in nodes if _holds(node, pk)] for pk in proposal}
+    above: dict[int, list[Node]] = {pk: [] for pk in proposal}
+    for node in nodes:
+        for load in node.loads:
+            above[load.pk].append(node)
     room_kw = {id(node): _room_kw(node, depot.fallback_share) for node in nodes}
     room_a = {(id(node), phase): _room_a(node, depot.fallback_share) for node in nodes for phase in PHASES}
     for load in _in_turn(nodes):
@@ -193,10 +196,6 @@ def _phase_misfits(node: Node) -> list[Misfit]:
         if fallback_a and fallback_a + building_a > limit_a + TOLERANCE:
             found.append(Misfit(node.group.name, limit_a, building_a, fallback_a, phase))
     return found
-
-
-def _holds(node: Node, connector_id: int) -> bool:
-    return any(load.pk == connector_id for load in node.loads)
 
 
 def _room_kw(node: Node, share: float) -> float:

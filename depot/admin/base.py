@@ -64,17 +64,21 @@ class Audited:
             announce_needs_changed(depot_id, self.asks_for_plan)
 
 
-class DepotAdmin(Audited, ModelAdmin):
+class ReadableJson:
+    """Shows JSON over several lines, in forms and inlines."""
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        if isinstance(db_field, JSONField):
+            kwargs["encoder"] = IndentedJson
+        return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+
+
+class DepotAdmin(ReadableJson, Audited, ModelAdmin):
     """Rows that people edit."""
 
     list_per_page = 50
     compressed_fields = True
     warn_unsaved_form = True
-
-    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        if isinstance(db_field, JSONField):
-            kwargs["encoder"] = IndentedJson
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 class ReadOnlyAdmin(ModelAdmin):

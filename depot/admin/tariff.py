@@ -5,14 +5,13 @@ from __future__ import annotations
 from django.contrib import admin
 from unfold.admin import StackedInline
 
-from depot.admin.base import DepotAdmin
+from depot.admin.base import DepotAdmin, ReadableJson
 from depot.models import Tariff, TariffVersion
 
 
-class VersionsInline(StackedInline):
+class VersionsInline(ReadableJson, StackedInline):
     model = TariffVersion
     extra = 0
-    formfield_for_dbfield = DepotAdmin.formfield_for_dbfield
 
 
 @admin.register(Tariff)

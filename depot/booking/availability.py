@@ -53,6 +53,15 @@ def conflicts_on(connector: Connector, period: Period, *, but: UUID | None = Non
     return [_conflict(each, period) for each in clashing.order_by("starts_at")]
 
 
+def free_ones(connectors: Sequence[Connector], period: Period, *, but: UUID | None = None) -> list[Connector]:
+    """Those of the connectors that nothing holds in the period, in the same order."""
+    clashing = live_reservations(but=but).filter(
+        connector__in=connectors, starts_at__lt=period.held_until, held_until__gt=period.starts_at
+    )
+    taken = set(clashing.values_list("connector_id", flat=True))
+    return [connector for connector in connectors if connector.pk not in taken]
+
+
 def _conflict(other: Reservation, period: Period) -> Conflict:
     touches = other.starts_at < period.ends_at and period.starts_at < other.ends_at
     return Conflict(other.pk, other.starts_at, other.ends_at, "reservation" if touches else "buffer")

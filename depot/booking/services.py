@@ -15,6 +15,7 @@ from depot.booking.availability import (
     Period,
     alternatives_to,
     conflicts_on,
+    free_ones,
     period_of,
     suitable_connectors,
 )
@@ -95,7 +96,7 @@ def probe(reservation: Reservation) -> None:
     period = period_of(reservation.depot, reservation.starts_at, reservation.ends_at)
     named = reservation.connector
     connectors = [named] if named else suitable_connectors(reservation.depot, reservation.vehicle)
-    if all(conflicts_on(connector, period, but=reservation.pk) for connector in connectors):
+    if not free_ones(connectors, period, but=reservation.pk):
         raise _conflict(reservation, named)
 
 
@@ -175,10 +176,11 @@ def _requirements(given: Requirements | Mapping[str, Any] | None) -> Requirement
 
 
 def _hold_first_free(reservation: Reservation, connectors: Sequence[Connector]) -> bool:
-    """Save the reservation on the first of these connectors that is free for its period."""
+    """Save the reservation on the first of these connectors that is free for its period and stays so once locked."""
     period = period_of(reservation.depot, reservation.starts_at, reservation.ends_at)
     reservation.held_until = period.held_until
-    return any(_hold(reservation, connector, period) for connector in connectors)
+    free = free_ones(connectors, period, but=reservation.pk)
+    return any(_hold(reservation, connector, period) for connector in free)
 
 
 def _hold(reservation: Reservation, connector: Connector, period: Period) -> bool:

@@ -41,8 +41,7 @@ def put_away(depot: Depot, now: datetime) -> None:
     live = Reservation.objects.filter(depot=depot, state__in=Reservation.HOLDING)
     _end(live.filter(ends_at__lte=now), State.FULFILLED, now)
     _end(live.filter(ends_at__gt=now), State.CANCELED, now)
-    over = Incident.objects.filter(depot=depot, type__startswith="reservation.", closed_at__isnull=True)
-    over.update(closed_at=now)
+    Incident.objects.filter(depot=depot, closed_at__isnull=True).update(closed_at=now)
     VehicleState.objects.filter(vehicle__depot=depot).delete()
 
 

@@ -75,6 +75,7 @@ def test_the_database_alone_refuses_an_overlap() -> None:
 def test_what_only_the_database_saw_is_a_conflict_too(monkeypatch: pytest.MonkeyPatch) -> None:
     first = make_reservation()
     real, looks = availability.conflicts_on, iter([True])
+    monkeypatch.setattr(services, "free_ones", lambda connectors, *_, **__: list(connectors))
     monkeypatch.setattr(services, "conflicts_on", lambda *a, **k: [] if next(looks, False) else real(*a, **k))
     with pytest.raises(BookingConflict) as refusal:
         book(
