@@ -81,8 +81,9 @@ def new_system(tmp_path_factory: pytest.TempPathFactory, services: dict[str, str
 def small_depot(new_system: Callable[[], System]) -> Iterator[SmallDepot]:
     """Started as a user would, with eight chargers and a meter connected, and nobody plugged in."""
     system = new_system()
-    known: dict[str, Any] = json.loads(system.python("-m", "tests.e2e.small_yard").splitlines()[-1])
+    system.manage("migrate", "-v0")
     system.start()
+    known: dict[str, Any] = json.loads(system.python("-m", "tests.e2e.small_yard").splitlines()[-1])
     client = system.client(known["api_key"])
     with Fleet(system.port, known["fallback_a"]) as fleet:
         eventually(fleet.all_online, "all chargers are online")

@@ -1,4 +1,4 @@
-"""Builds the small depot of these tests inside an installation: `python -m tests.e2e.small_yard`.
+"""Builds the small depot of these tests in a running installation: `python -m tests.e2e.small_yard`.
 
 A grid connection of 30 kW with a building, two feeders of 15 kW, eight chargers of 11 kW and ten vehicles: whoever is
 plugged in wants more than the grid carries.
@@ -89,14 +89,11 @@ def build() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Migrate and build."""
+    """Build, and tell."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "depot.settings")
     import django
 
     django.setup()
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0, interactive=False)
     print(json.dumps(build()))
 
 

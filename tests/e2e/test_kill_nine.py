@@ -18,8 +18,11 @@ pytestmark = pytest.mark.timeout(420)
 VICTIMS = ("web", "worker") if ON_SERVICES else ("web", "worker", "broker")
 RESTLESS = "E2E-8"
 RECOVERED_WITHIN_S = 90.0
-# of processes that lose their database, broker or web process in the middle of something
-MAY_BE_SAID = ("ConnectionError", "Connection to broker lost", "Connection closed by server", "No such file", "refused")
+MAY_BE_SAID = (  # while the broker is away, and by nobody else
+    *("nudges interrupted", "nudge lost", "plan not queued"),
+    *("Connection to broker lost", "Cannot connect to redis", "after a connection loss", "beat: Connection error"),
+    "'NoneType' object has no attribute 'hostname'",  # Celery's worker may trip over the lost connection and restart
+)
 
 
 def test_nothing_acknowledged_is_lost_and_the_depot_recovers(small_depot: SmallDepot) -> None:
