@@ -50,7 +50,7 @@ def heat_row(key: str, row: dict[str, Any], borders: list[int], top_kw: float) -
             cells.append(Cell(x, steps, level(power, top_kw)))
         x += steps
     begin = sum(border <= row["from"] for border in borders[1:])
-    end = sum(border < row["to"] for border in borders[:-1])
+    end = sum(border <= row["to"] for border in borders[1:])
     return HeatRow(
         key=key,
         name=row["name"],

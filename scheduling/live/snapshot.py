@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils import timezone
@@ -193,7 +194,7 @@ def incident_row(yard: Yard, incident: Incident) -> dict[str, Any]:
     return {
         "tone": incident.severity,
         "severity": incident.get_severity_display(),
-        "subject": incident.subject,
+        "subject": incident.subject.removeprefix(f"{yard.depot.slug}/"),
         "message": incident.message,
         "remedy": incident.remedy or None,
         "opened_at": iso(incident.opened_at),
@@ -204,6 +205,8 @@ def incident_row(yard: Yard, incident: Incident) -> dict[str, Any]:
 
 
 def knocking(yard: Yard) -> dict[str, dict[str, Any]]:
+    """Identities that were refused, with the form that would adopt them."""
+    adopt = reverse("admin:depot_station_add")
     return {
         str(unknown.pk): {
             "order": order,
@@ -211,6 +214,7 @@ def knocking(yard: Yard) -> dict[str, dict[str, Any]]:
             "attempts": f"{unknown.attempts} attempts" if unknown.attempts != 1 else "1 attempt",
             "address": unknown.remote_address or None,
             "seen_at": iso(unknown.last_seen_at),
+            "adopt": f"{adopt}?{urlencode({'identity': unknown.identity[:48], 'depot': yard.depot.pk})}",
         }
         for order, unknown in enumerate(yard.knocking)
     }

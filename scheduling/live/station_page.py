@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from scheduling.live.yard import is_online, link_of, state_of
 COMMANDS_SHOWN = 25
 FRAMES_SHOWN = 40
 FRAME_CHARACTERS = 2_000
+NAMED_COMMAND = re.compile(r"\s*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EXAMPLES: dict[str, dict[str, Any]] = {
     "TriggerMessage": {"requestedMessage": "StatusNotification", "connectorId": 1},
     "GetCompositeSchedule": {"connectorId": 1, "duration": 86400, "chargingRateUnit": "A"},
@@ -185,6 +187,7 @@ def command_row(command: Command) -> dict[str, Any]:
         "tone": STATE_TONES.get(Command.State(command.state), "plain"),
         "outcome": outcome_of(command),
         "took": f"{took.total_seconds() * 1000:,.0f} ms" if isinstance(took, timedelta) else "",
+        "cause": NAMED_COMMAND.sub("", command.cause),
         "payload": json.dumps(command.payload, ensure_ascii=False, indent=1),
     }
 

@@ -184,6 +184,8 @@ def status_words(outlet: Outlet) -> str:
         return "Never connected"
     if not outlet.online:
         return "Offline"
+    if is_stale(outlet):
+        return "Unknown"
     if outlet.status in {ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EVSE} and outlet.waiting:
         return "Waiting"
     return words.status_in_words(outlet.status)

@@ -41,7 +41,7 @@ export function createHeatmap(holder, boot) {
     const steps = borders.length - 1;
     svg.setAttribute("viewBox", `0 0 ${Math.max(1, steps)} 10`);
     const begin = borders.slice(1).filter((border) => border <= row.from).length;
-    const end = borders.slice(0, -1).filter((border) => border < row.to).length;
+    const end = borders.slice(1).filter((border) => border <= row.to).length;
     const cells = end > begin ? [rect("stay", begin, end - begin)] : [];
     let x = 0;
     for (const [count, kw] of row.runs) {

@@ -68,7 +68,7 @@ export function createPowerChart(holder, boot, now) {
       type: "time", min: from, max: to, axisTick: { show: false }, splitLine: { show: false },
       axisLine: { lineStyle: { color: color("line-strong") } },
     };
-    const line = { type: "line", symbol: "none", animation: false };
+    const line = { type: "line", symbol: "none", animation: false, emphasis: { disabled: true } };
     const top = Math.max(1, ...[...series.limit, ...series.measured].map(([, kw]) => kw ?? 0));
     const prices = series.price.map(([, price]) => price);
     const floor = Math.min(0, ...prices);

@@ -61,7 +61,7 @@ def test_an_old_reading_is_unknown_with_its_age(yard: SmallYard) -> None:
     connector = yard.bay("A1", status="Charging", power_kw=6.6, sampled_at=yard.now - timedelta(minutes=5))
     yard.plug_in(connector)
     tile = only_tile(yard)
-    assert (tile["tone"], tile["power"]) == ("unknown", "–")
+    assert (tile["tone"], tile["status"], tile["power"]) == ("unknown", "Unknown", "–")
     assert "sampled_at" in tile
 
 
@@ -211,7 +211,9 @@ def test_open_incidents_and_knocking_stations_are_listed(yard: SmallYard) -> Non
     UnknownStation.objects.create(identity="CP-NEW", first_seen_at=yard.now, last_seen_at=yard.now)
     picture = picture_of(yard)
     assert [one["subject"] for one in picture["incidents"].values()] == ["CP-A1"]
-    assert [one["identity"] for one in picture["knocking"].values()] == ["CP-NEW"]
+    (unknown,) = picture["knocking"].values()
+    assert unknown["identity"] == "CP-NEW"
+    assert unknown["adopt"] == f"/admin/depot/station/add/?identity=CP-NEW&depot={yard.depot.pk}"
     assert picture["kpi"]["incidents_tone"] == "bad"
 
 
