@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from charging.simulator.witness import Sample
 from tests.e2e.conftest import SmallDepot
-from tests.e2e.fleet import van
+from tests.e2e.fleet import van, violations_in
 from tests.e2e.small_yard import BOOKED_FROM_THE_START, IDENTITIES, OPERATOR, PASSWORD, SLUG
 from tests.e2e.system import eventually
 
@@ -81,6 +82,16 @@ def test_the_page_shows_who_charges_and_how_the_plan_changes(busy_depot: SmallDe
     assert problems == []
     assert depot.fleet.violations() == []
     assert depot.system.complaints() == []
+
+
+def test_the_witness_notices_an_excess_of_a_feeder_and_of_the_site() -> None:
+    at = datetime.now(UTC)
+    within = Sample(at, 30.0, 26.0, {"E2E-1": 11.0, "E2E-5": 11.0, "E2E-8": 4.0})
+    assert violations_in(within) == []
+    feeder_b = violations_in(Sample(at, 26.1, 22.1, {"E2E-5": 11.0, "E2E-6": 11.0, "E2E-1": 0.1}))
+    assert [sentence.split()[0] for sentence in feeder_b] == ["feeder-b"]
+    site = violations_in(Sample(at, 30.1, 26.0, within.stations))
+    assert [sentence.split()[0] for sentence in site] == ["grid"]
 
 
 def test_ctrl_c_leaves_nothing_behind(busy_depot: SmallDepot) -> None:
