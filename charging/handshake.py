@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +21,7 @@ from django.db.models import F
 from charging.intake.entry import StationRef, storable
 from charging.links import open_link
 from charging.models import StationLink, UnknownStation
+from charging.wire.metering import MeterTraits
 from depot.credentials import station_key_matches
 from depot.models import Station
 
@@ -29,6 +32,7 @@ MAX_RECORDED_LENGTH = 200
 MAX_UNKNOWN_ROWS = 5_000
 UNKNOWN_WRITE_EVERY_S = 10.0
 UNKNOWN_REMEMBERED = 1_000
+GRID_PHASES = str.maketrans("123", "RST")
 HEX_KEY = re.compile(rb"[0-9a-fA-F]{2,128}")
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -132,12 +136,12 @@ def admit(knock: Knock, owner: str, now: datetime) -> Admission:
     station = Station.objects.select_related("depot").filter(identity__iexact=knock.identity).first()
     if station is None:
         raise Refusal(404, "No charger of this identity is known here.")
-    ref = StationRef(station.pk, station.identity, station.depot_id, station.kind == Station.Kind.METER)
     authentic = knock.password is not None and key_matches(knock.password, station.key_hash)
     if not authentic or knock.user.casefold() != station.identity.casefold():
         raise Refusal(
             401, "Identity and key do not fit.", headers=[(b"www-authenticate", b'Basic realm="OCPP", charset="UTF-8"')]
         )
+    ref = station_ref(station)
     subprotocol = choose_subprotocol(knock.subprotocols)
     if subprotocol is None and (knock.subprotocols or not station.depot.assume_ocpp16):
         return Admission(ref, 0, None, registered=False, speaks=False)
@@ -146,6 +150,21 @@ def admit(knock: Knock, owner: str, now: datetime) -> Admission:
         station_id=station.pk, registration=StationLink.Registration.ACCEPTED
     ).exists()
     return Admission(ref, epoch, subprotocol, registered)
+
+
+def station_ref(station: Station) -> StationRef:
+    meters = {
+        connector.number: traits(connector.max_power_kw, connector.phase_rotation)
+        for connector in station.connectors.all()
+    }
+    return StationRef(station.pk, station.identity, station.depot_id, station.kind == Station.Kind.METER, meters)
+
+
+@lru_cache(maxsize=1024)
+def traits(max_power_kw: float, phase_rotation: str) -> MeterTraits:
+    """What is plausible for a meter; chargers of one kind share the object."""
+    rotation = phase_rotation.translate(GRID_PHASES)
+    return MeterTraits(max_power_w=Decimal(round(max_power_kw * 1000)), phase_rotation=rotation)
 
 
 def record_unknown(

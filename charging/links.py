@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import partial
 
 from django.db import transaction
-from django.db.models import F
 
 from charging import commands
 from charging.models import ConnectorState, StationLink
@@ -115,8 +114,3 @@ def raise_missing_incidents(offline_since: datetime) -> int:
     for station in stations:
         tell_offline(station)
     return len(list(stations))
-
-
-def bump(station_id: int) -> None:
-    """Fence every connection of a station, e.g. after a change of its key."""
-    StationLink.objects.filter(station_id=station_id).update(epoch=F("epoch") + 1, online=False)

@@ -182,9 +182,11 @@ class ChargerProcess:
             if seen and self.sockets:
                 await self._writer.run(links.note_seen, self.owner, timezone.now())
                 await self._writer.run(links.note_skews, self._changed_skews())
-        except Exception:
-            log.exception("derived state not written")
+        except DATABASE_GONE as error:
+            log.warning("derived state waits for the database", error=str(error))
             self.derivation.put_back(pending)
+        except Exception:
+            log.exception("derived state not written", connectors=len(pending.readings))
 
     # --- tick --------------------------------------------------------------------------------------------------------
 

@@ -311,7 +311,7 @@ def _end(session: Session, request: StopTransaction, time: ParsedTime) -> None:
     if register is not None:
         if register < session.meter_start_wh:
             flags.add("negative")
-        elif "register" not in session.flags:
+        elif session.last_register_wh is not None:
             session.energy_kwh = (register - session.meter_start_wh) / 1000
         session.meter_stop_wh = register
     session.state = Session.State.ENDED

@@ -20,13 +20,14 @@ from charging.intake import storage
 from charging.intake.entry import Arrival, SampleRow, StationRef, storable
 from charging.models import MeterState, Session
 from charging.wire.errors import Finding
-from depot.models import VehicleState
+from depot.models import Station, VehicleState
 
 log = structlog.get_logger(__name__)
 
 SOC_EVERY = timedelta(seconds=60)
 LIVE_SAMPLE = timedelta(minutes=5)
 MAX_FINDINGS_OF_A_STATION = 100
+MAX_KNOWN_TRANSACTIONS = 50_000
 UNTRUSTED = {"power": ("power_w",), "energy": ("energy_wh",), "soc": ("soc_percent",)}
 
 Key = tuple[int, int]
@@ -123,6 +124,7 @@ class Derivation:
 
     def write(self, pending: Pending, now: datetime) -> set[int]:
         """Write everything and return the depots whose picture changed."""
+        self._forget_deleted(pending)
         connectors = [reading for reading in pending.readings.values() if reading.number > 0]
         meters = [reading for reading in pending.readings.values() if reading.number == 0]
         with transaction.atomic():
@@ -133,6 +135,15 @@ class Derivation:
             write_sessions(connectors)
             self._write_battery_states(connectors)
         return {reading.arrival.station.depot_id for reading in pending.readings.values()}
+
+    def _forget_deleted(self, pending: Pending) -> None:
+        """A station that was deleted while its charger talked must not spoil what the others said."""
+        named = {station_id for station_id, _ in pending.readings} | {name[0] for name in pending.findings}
+        existing = set(Station.objects.filter(pk__in=named).values_list("pk", flat=True))
+        for key in [key for key in pending.readings if key[0] not in existing]:
+            del pending.readings[key]
+        for name in [name for name in pending.findings if name[0] not in existing]:
+            del pending.findings[name]
 
     def _meet_transactions(self, readings: Sequence[Reading]) -> None:
         """Adopt running transactions that nobody announced (P45); attribute samples without one by connector (P46)."""
@@ -151,6 +162,8 @@ class Derivation:
             if known.get(number, (reading.arrival.station.id, True)) == (reading.arrival.station.id, True):
                 sessions.adopt(reading.arrival, reading.number, number, reading.at, reading.energy_wh)
             self._known_transactions.add(number)
+        if len(self._known_transactions) > MAX_KNOWN_TRANSACTIONS:
+            self._known_transactions.clear()
 
     def _write_battery_states(self, readings: Iterable[Reading]) -> None:
         charging = {r.transaction_id: r for r in readings if r.soc_percent and r.transaction_id}
@@ -240,11 +253,13 @@ def write_meter_states(readings: Sequence[Reading]) -> None:
 
 
 def write_sessions(readings: Sequence[Reading]) -> None:
-    """Progress of live sessions; energy follows the register and never falls below zero or back (P42)."""
+    """Progress of live sessions: energy follows the register, from the first reading where the start named none."""
     number = "CAST(%s AS double precision)"
     sql = (
         "UPDATE charging_session SET last_sample_at = %s,"  # noqa: S608 (only constants)
-        f" energy_kwh = CASE WHEN {number} > meter_start_wh"
+        f" meter_start_wh = CASE WHEN last_register_wh IS NULL THEN CAST(COALESCE({number}, 0) AS bigint)"
+        " ELSE meter_start_wh END,"
+        f" energy_kwh = CASE WHEN last_register_wh IS NOT NULL AND {number} > meter_start_wh"
         f" THEN ({number} - meter_start_wh) / 1000.0 ELSE energy_kwh END,"
         f" last_register_wh = COALESCE({number}, last_register_wh),"
         f" start_soc_percent = COALESCE(start_soc_percent, {number}),"
@@ -256,11 +271,8 @@ def write_sessions(readings: Sequence[Reading]) -> None:
         [
             (
                 _time(reading.at),
-                reading.energy_wh,
-                reading.energy_wh,
-                reading.energy_wh,
-                reading.soc_percent,
-                reading.soc_percent,
+                *[reading.energy_wh] * 4,
+                *[reading.soc_percent] * 2,
                 reading.transaction_id,
                 reading.arrival.station.id,
             )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from charging.wire.errors import ErrorCode, Finding
 from charging.wire.frames import Payload
+from charging.wire.metering import MeterTraits
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class StationRef:
     identity: str
     depot_id: int
     is_meter: bool = False
+    meters: Mapping[int, MeterTraits] = field(default_factory=dict)  # by connector number
 
 
 @dataclass(frozen=True, slots=True)

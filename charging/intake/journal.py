@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from charging import metrics
 from charging.intake import storage
@@ -24,6 +24,8 @@ MAX_BATCH = 1000
 RETRIES = 3
 IDLE_FLUSH_S = 1.0  # how long an outgoing frame may wait for company
 DATABASE_GONE = (OperationalError, InterfaceError)
+CONFIRMED_ANYHOW = frozenset({"StopTransaction", "StatusNotification"})
+NOT_PROCESSED = (ErrorCode.INTERNAL_ERROR, "the message is stored, but could not be processed")
 TRANSIENT = ("deadlock detected", "could not serialize")
 
 
@@ -130,8 +132,8 @@ def store(batch: Sequence[Entry], outgoing: Sequence[FrameRow]) -> None:
         except DATABASE_GONE as error:
             if attempt + 1 == RETRIES or not any(words in str(error) for words in TRANSIENT):
                 raise
-        except DatabaseError:
-            log.exception("batch refused by the database", frames=len(batch))
+        except Exception:
+            log.exception("batch refused", frames=len(batch))
             break
     _store_one_by_one(batch, outgoing)
 
@@ -156,10 +158,26 @@ def _store_one_by_one(batch: Sequence[Entry], outgoing: Sequence[FrameRow]) -> N
             _store_together([entry], ())
         except DATABASE_GONE:
             raise
-        except DatabaseError as error:
-            entry.error = f"not stored as samples: {error}"
-            entry.meaning.samples = ()
+        except Exception as error:
+            log.exception(
+                "frame kept without effect", action=entry.meaning.action, station=entry.arrival.station.identity
+            )
+            _strip(entry, error)
             _store_together([entry], ())
+
+
+def _strip(entry: Entry, error: Exception) -> None:
+    """Leave only the frame itself, and the answer that needs nothing from the database."""
+    meaning = entry.meaning
+    entry.error = f"kept without effect: {error}"
+    entry.outcome = None
+    meaning.samples = ()
+    if meaning.effect is not None:
+        meaning.effect = None
+        if meaning.action in CONFIRMED_ANYHOW:
+            meaning.answer = b"{}"
+        else:
+            meaning.refusal = NOT_PROCESSED
 
 
 def _apply(entry: Entry) -> None:
@@ -180,5 +198,5 @@ def _apply(entry: Entry) -> None:
         with transaction.atomic():
             entry.outcome = meaning.last_resort(entry.arrival)
     else:
-        meaning.refusal = (ErrorCode.INTERNAL_ERROR, "the message is stored, but could not be processed")
+        meaning.refusal = NOT_PROCESSED
         entry.outcome = Outcome()

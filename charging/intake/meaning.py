@@ -13,7 +13,7 @@ from charging.models import TransactionNumber
 from charging.sessions import start_transaction, stop_transaction
 from charging.wire.decoding import decode_request
 from charging.wire.errors import ErrorCode, PayloadError
-from charging.wire.metering import samples_of
+from charging.wire.metering import DEFAULT_TRAITS, samples_of
 from charging.wire.session import IncomingCall
 from charging.wire.timestamps import wire_time
 from charging.wire.v16 import core
@@ -47,7 +47,8 @@ def heartbeat(request: core.Heartbeat, arrival: Arrival) -> Meaning:
 
 
 def meter_values(request: core.MeterValues, arrival: Arrival) -> Meaning:
-    samples = samples_of(request, arrival.at)
+    traits = arrival.station.meters.get(request.connector_id, DEFAULT_TRAITS)
+    samples = samples_of(request, arrival.at, traits)
     transaction_id = request.transaction_id if request.transaction_id and request.transaction_id > 0 else None
     rows = samples_to_rows(samples, arrival, request.connector_id, transaction_id)
     findings = tuple(finding for sample in samples for finding in sample.findings)

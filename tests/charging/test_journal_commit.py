@@ -216,7 +216,7 @@ def test_a_row_that_the_database_refuses_is_isolated(monkeypatch: pytest.MonkeyP
     journal.store(batch, [])
     assert dict(Frame.objects.values_list("message_id", "error")) == {
         "a": "",
-        "b": "not stored as samples: refused",
+        "b": "kept without effect: refused",
         "c": "",
     }
     assert MeterSample.objects.get().context == "fine"
