@@ -26,7 +26,7 @@ def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> AuditEvent:
-    """Append one row in the caller's transaction; the next writer waits for its end, so that the chain has no branch."""
+    """Append one row in the caller's transaction; the next writer waits for its end, so the chain has no branch."""
     event = AuditEvent(
         at=timezone.now(),
         actor=actor[:100],
