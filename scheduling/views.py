@@ -23,6 +23,7 @@ from scheduling.live import plan_pages, station_page
 from scheduling.live.first_chart import first_chart
 from scheduling.live.first_heat import first_heat
 from scheduling.live.incidents import may_acknowledge
+from scheduling.live.merge import Picture
 from scheduling.live.shared import shared_picture
 from scheduling.live.words import REASONS, REASONS_TO_WAIT
 
@@ -80,10 +81,19 @@ def live(request: HttpRequest, slug: str) -> HttpResponse:
             "words_to_wait": REASONS_TO_WAIT,
         },
         root=root,
+        feeders=tiles_by_feeder(picture),
         chart=first_chart(picture, root, shared.at),
         heat=first_heat(picture),
         may_acknowledge=may_acknowledge(request.user, depot),
     )
+
+
+def tiles_by_feeder(picture: Picture) -> list[tuple[str, str, list[tuple[str, Any]]]]:
+    """(slug, name, tiles with their keys) of each node of the tree."""
+    tiles: dict[str, list[tuple[str, Any]]] = {slug: [] for slug in picture["nodes"]}
+    for key, tile in picture["tiles"].items():
+        tiles.setdefault(tile.get("group", ""), []).append((key, tile))
+    return [(slug, node["name"], tiles[slug]) for slug, node in picture["nodes"].items()]
 
 
 @never_cache
