@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from contextlib import suppress
 from datetime import datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 POLL_S = 1.0
+UPGRADE_TAKES_S = 5.0
 
 
 class Holder(Protocol):
@@ -42,6 +44,7 @@ class CommandPump:
         self._process = process
         self._answers: list[Answer] = []
         self._unknown: list[uuid.UUID] = []
+        self._early: list[tuple[float, ClaimedCommand]] = []
         self._wake = asyncio.Event()
         self._threads = DatabaseThreads("ocpp-pump")
         self._tasks: list[asyncio.Task[None]] = []
@@ -87,7 +90,8 @@ class CommandPump:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_S)
             self._wake.clear()
-            if self._process.away or not (self._process.sockets or self._answers or self._unknown):
+            work = self._process.sockets or self._answers or self._unknown or self._early
+            if self._process.away or not work:
                 continue
             try:
                 await self._turn()
@@ -103,12 +107,20 @@ class CommandPump:
         except Exception:
             self._answers[:0], self._unknown[:0] = answers, unknown
             raise
-        for command in claimed:
-            self._send(command)
+        clock = time.monotonic()
+        early, self._early = self._early, []
+        for since, command in [*early, *((clock, command) for command in claimed)]:
+            self._send(command, waited_s=clock - since)
 
-    def _send(self, command: ClaimedCommand) -> None:
+    def _send(self, command: ClaimedCommand, *, waited_s: float) -> None:
+        """Put it on its socket. A link may be in the database a moment before its upgrade has finished here."""
         consumer = self._process.sockets.get(command.station_id)
-        if consumer is None or consumer.epoch != command.epoch or not consumer.send_command(command):
+        if consumer is None or consumer.epoch < command.epoch:
+            if waited_s < UPGRADE_TAKES_S:
+                self._early.append((time.monotonic() - waited_s, command))
+            else:
+                self.unanswered(command.id)
+        elif consumer.epoch != command.epoch or not consumer.send_command(command):
             self.unanswered(command.id)
 
     async def _listen(self) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 
 import pytest
 from django.conf import settings
 
 from charging.commands import queue_command
-from charging.models import Command, Finding, Frame, Session
+from charging.consumers import ChargerConsumer
+from charging.models import Command, Finding, Frame, Session, StationLink
+from charging.process import ChargerProcess
 from tests.charging.rig import Server, until
 from tests.factories import make_station
 
@@ -80,6 +84,34 @@ def test_a_command_without_an_answer_is_unknown_when_the_socket_closes(server: S
         command = queue_command(station=station, action="ClearCache", payload={}, cause="test")
         charger.next_command("ClearCache")
     until(lambda: Command.objects.get(pk=command.pk).state == "unknown")
+
+
+def test_p14_a_command_claimed_before_its_socket_is_ready_is_sent_over_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station = make_station(manual=True)
+    with server.booted(station.identity):
+        pass
+    until(lambda: not StationLink.objects.get(station=station).online)
+    real = ChargerProcess.enter
+    sent = threading.Event()
+
+    def slow(self: ChargerProcess, consumer: ChargerConsumer) -> None:
+        """The link is open in the database, the socket is not known to the process yet."""
+        if consumer.station.identity != station.identity:
+            real(self, consumer)
+            return
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, sent.wait, 20).add_done_callback(lambda _: real(self, consumer))
+
+    monkeypatch.setattr(ChargerProcess, "enter", slow)
+    with server.connect(make_station().identity), server.connect(station.identity) as charger:
+        command = queue_command(station=station, action="ClearCache", payload={}, cause="test")
+        until(lambda: Command.objects.get(pk=command.pk).state == "sent")
+        sent.set()
+        call = charger.next_call()
+        charger.say([3, call[1], {"status": "Accepted"}])
+        until(lambda: Command.objects.get(pk=command.pk).state == "accepted")
 
 
 def test_p34_a_second_boot_gives_up_the_command_under_way(server: Server) -> None:

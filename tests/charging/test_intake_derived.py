@@ -25,7 +25,7 @@ from depot.models import Incident, Station, VehicleState
 from tests.charging.rig import Server
 from tests.factories import make_connector, make_link, make_session, make_station, make_vehicle
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def arrival(station: Station, at: datetime | None = None) -> Arrival:

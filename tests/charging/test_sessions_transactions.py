@@ -25,7 +25,7 @@ from depot.models import Connector, Incident, Station, VehicleIdentity
 from tests.charging.rig import Server, until
 from tests.factories import make_reservation, make_station, make_vehicle
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def arrival(station: Station, at: datetime | None = None) -> Arrival:
