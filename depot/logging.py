@@ -82,13 +82,13 @@ def stdlib_config(*, console: bool, level: str) -> dict[str, Any]:
                 "processors": [*before, redact_secrets, *renderer],
             }
         },
-        "filters": {"unexpected": {"()": Unexpected}},
+        "filters": {"unexpected": {"()": Unexpected}, "mistaken": {"()": Mistaken}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # uvicorn brings handlers of its own; they would print every line a second time, unredacted
             "uvicorn": through_root,
-            "uvicorn.error": through_root,
+            "uvicorn.error": {**through_root, "filters": ["mistaken"]},
             "uvicorn.access": {"handlers": [], "propagate": False},  # the proxy keeps an access log
             "asyncio": quiet,
             "celery.beat": quiet,
@@ -106,6 +106,13 @@ class Unexpected(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return getattr(getattr(record, "request", None), "path", "") != "/readyz"
+
+
+class Mistaken(logging.Filter):
+    """uvicorn takes every WebSocket refused with an HTTP answer (401, 404) for an application that forgot to answer."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.getMessage() != "ASGI callable returned without completing handshake."
 
 
 def redact_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from tests.e2e.system import Client, System, eventually
 
@@ -89,6 +92,14 @@ def test_the_credentials_that_it_prints_are_the_stored_ones(demo: Demo) -> None:
     said = demo.system.output()
     assert stored["api_key"] == API_KEY
     assert all(words in said for words in (stored["username"], stored["password"], API_KEY, demo.system.base))
+
+
+def test_an_unknown_charger_is_refused_and_shown(demo: Demo) -> None:
+    with pytest.raises(InvalidStatus) as refusal:
+        connect(f"ws://127.0.0.1:{demo.system.port}/ocpp/NOBODY", subprotocols=[Subprotocol("ocpp1.6")])
+    assert refusal.value.response.status_code == 404
+    unknown = eventually(lambda: demo.client.rows("unknown-stations/"), "the operator sees who asked")
+    assert [each["identity"] for each in unknown] == ["NOBODY"]
 
 
 def test_logs_stay_clean_and_ctrl_c_ends_everything(demo: Demo) -> None:
