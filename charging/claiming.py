@@ -159,11 +159,8 @@ def profile_of(command: Command) -> InstalledProfile | None:
 
 
 def connector_key(command: Command) -> int | None:
-    """The connector whose exposure the command's profile changes; fallbacks are checked when they are configured."""
-    profile = profile_of(command)
-    if profile is None or profile.slot != InstalledProfile.Slot.TX:
-        return None
-    return command.connector_id
+    """The connector whose exposure the command's profile changes."""
+    return command.connector_id if profile_of(command) is not None else None
 
 
 def in_force(profile: InstalledProfile) -> InstalledProfile | None:

@@ -57,9 +57,10 @@ def queue_command(
     now = timezone.now()
     with locked(station.depot_id):
         refuse_what_endangers_the_limit(station, action, checked, now)
+        limits = schedules_of_command(station, action, checked, now)
         command = create_command(
             station=station,
-            connector=connector,
+            connector=limits[0][0] if limits else connector,
             action=action,
             payload=checked,
             natural_key=natural_key or f"{action}:{uuid.uuid4()}",
@@ -68,19 +69,26 @@ def queue_command(
             plan_run=plan_run,
             now=now,
         )
-        for number, schedule, profile in schedules_of_command(station, action, checked, now):
+        for limited, schedule, profile in limits:
             InstalledProfile.objects.create(
                 station=station,
-                number=number,
+                number=limited.number,
                 slot=InstalledProfile.Slot.MANUAL,
                 purpose=profile["chargingProfilePurpose"],
                 stack_level=profile["stackLevel"],
                 profile_id=profile["chargingProfileId"],
                 command=command,
+                session=session_of(station, profile),
                 starts_at=schedule.starts_at,
                 periods=list(schedule.periods),
             )
     return command
+
+
+def session_of(station: Station, profile: dict[str, Any]) -> Session | None:
+    """The running transaction that a TxProfile names: with it the profile ends."""
+    running = Session.objects.filter(station=station, state__in=Session.LIVE)
+    return running.filter(transaction_id=profile.get("transactionId", 0)).first()
 
 
 def housekeep(now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from charging.gate import locked
@@ -80,6 +80,24 @@ def ensure_fallback(connector: Connector, now: datetime) -> None:
     )
 
 
+def send_changed_fallback(connector_id: int) -> None:
+    """Queue a connector's fallback if it is not the one its charger has confirmed; offline ones get it when back."""
+    found = Connector.objects.filter(pk=connector_id, station__in=reachable()).select_related("station")
+    for connector in found:
+        with locked(connector.station.depot_id):
+            ensure_fallback(connector, timezone.now())
+
+
+def reachable() -> QuerySet[Station]:
+    """Chargers that may be told something now."""
+    return Station.objects.filter(
+        kind=Station.Kind.CHARGER,
+        manual=False,
+        link__online=True,
+        link__registration=StationLink.Registration.ACCEPTED,
+    )
+
+
 def queue_setting(station: Station, key: str, value: str, now: datetime) -> None:
     create_command(
         station=station,
@@ -111,12 +129,7 @@ def read_back(station: Station, now: datetime) -> None:
 
 def retry_fallbacks(now: datetime) -> None:
     """Send missing fallbacks again with growing pauses; after three refusals the operator decides."""
-    connectors = Connector.objects.filter(
-        station__kind=Station.Kind.CHARGER,
-        station__manual=False,
-        station__link__online=True,
-        station__link__registration=StationLink.Registration.ACCEPTED,
-    ).select_related("station")
+    connectors = Connector.objects.filter(station__in=reachable()).select_related("station")
     confirmed = set(
         InstalledProfile.objects.filter(
             slot=InstalledProfile.Slot.FALLBACK,

@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float64]
 SITE_PHASES = 3
 EPSILON_KW = 1e-6
 EPSILON_A = 1e-6
+CLOCK_DIGITS = 3  # instants are kept to the millisecond, so that equal ones make one cell
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Exposure:
         self.worst_a = np.zeros((len(self.connectors), len(self._cells)))
         for row, facts in enumerate(self.connectors):
             self.worst_a[row] = self._worst_of(facts)
+        self._load_kw = {name: self._weights[rows] @ self.worst_a[rows] for name, rows in self._members.items()}
+        self._load_a = {name: self._phases[rows].T @ self.worst_a[rows] for name, rows in self._members.items()}
 
     @property
     def instants(self) -> list[datetime]:
@@ -104,29 +107,28 @@ class Exposure:
 
     def node_kw(self, name: str) -> FloatArray:
         """Worst-case load of chargers below a node per cell, kW."""
-        members = self._members[name]
-        return np.asarray(self._weights[members] @ self.worst_a[members], dtype=float)
+        load: FloatArray = self._load_kw[name]
+        return load
 
     def node_limit_kw(self, name: str) -> FloatArray:
         return self._kw[name]
 
     def excess(self) -> list[Refusal]:
         """Nodes whose limit the worst case exceeds already, each at its worst instant."""
-        return [r for node in self.nodes if (r := self._worst_excess(node.name, None)) is not None]
+        everywhere = np.ones(len(self._cells), dtype=np.bool_)
+        nothing = np.zeros(len(self._cells))
+        found = (self._first_excess(node.name, nothing, None, everywhere) for node in self.nodes)
+        return [refusal for refusal in found if refusal is not None]
 
     def refusal(self, key: int, schedule: Schedule) -> Refusal | None:
         """Why this schedule may not leave, or None. A schedule that raises nothing is always allowed (S1)."""
         row = self._rows[key]
-        raised = np.maximum(self.worst_a[row], self._clipped(self._evaluate(schedule, self.connectors[row]), row))
-        higher = raised > self.worst_a[row] + EPSILON_A
+        more_a = self._raise_of(row, schedule)
+        higher = more_a > EPSILON_A
         if not higher.any():
             return None
-        before = self.worst_a[row].copy()
-        self.worst_a[row] = raised
-        try:
-            return next((r for name in self._path(row) if (r := self._worst_excess(name, higher)) is not None), None)
-        finally:
-            self.worst_a[row] = before
+        found = (self._first_excess(name, more_a, row, higher) for name in self._path(row))
+        return next((refusal for refusal in found if refusal is not None), None)
 
     def grant(self, key: int, schedule: Schedule) -> Refusal | None:
         """Count the schedule from now on if it fits; otherwise say where it does not."""
@@ -136,9 +138,17 @@ class Exposure:
 
     def count(self, key: int, schedule: Schedule) -> None:
         row = self._rows[key]
-        self.worst_a[row] = np.maximum(
-            self.worst_a[row], self._clipped(self._evaluate(schedule, self.connectors[row]), row)
-        )
+        more_a = self._raise_of(row, schedule)
+        self.worst_a[row] += more_a
+        for name in self._path(row):
+            self._load_kw[name] = self._load_kw[name] + self._weights[row] * more_a
+            self._load_a[name] = self._load_a[name] + np.outer(self._phases[row], more_a)
+
+    def _raise_of(self, row: int, schedule: Schedule) -> FloatArray:
+        """What the schedule adds to the worst case of a connector, A per cell."""
+        facts = self.connectors[row]
+        more: FloatArray = np.minimum(self._evaluate(schedule, facts), facts.hardware_a) - self.worst_a[row]
+        return np.maximum(more, 0.0, out=more)
 
     def lowered(self, key: int, schedule: Schedule) -> Schedule:
         """The part of `schedule` that raises nothing whatever the charger's clock says: it may leave at once."""
@@ -184,17 +194,20 @@ class Exposure:
         for node in self.nodes:
             for steps in (node.kw, node.ampere or ()):
                 seconds.update(self._second(instant) for instant, _ in steps)
-        return sorted(second for second in seconds if second >= 0)
+        return sorted({round(second, CLOCK_DIGITS) for second in seconds if second >= 0})
 
     def _second(self, instant: datetime) -> float:
-        return (instant - self.now).total_seconds()
+        return round((instant - self.now).total_seconds(), CLOCK_DIGITS)
 
     def _intervals(self, schedule: Schedule, spread: float) -> list[tuple[float, float, float]]:
         """(from, to, A) in seconds after now, each widened by the clock uncertainty on both sides."""
         start = self._second(schedule.starts_at)
         end = self._second(schedule.ends_at) if schedule.ends_at else float("inf")
         edges = [min(start + offset, end) for offset, _ in schedule.periods] + [end]
-        return [(edges[k] - spread, edges[k + 1] + spread, limit) for k, (_, limit) in enumerate(schedule.periods)]
+        return [
+            (round(edges[k] - spread, CLOCK_DIGITS), round(edges[k + 1] + spread, CLOCK_DIGITS), limit)
+            for k, (_, limit) in enumerate(schedule.periods)
+        ]
 
     def _edges(self, schedule: Schedule, spread: float) -> Iterable[float]:
         for start, end, _ in self._intervals(schedule, spread):
@@ -221,9 +234,6 @@ class Exposure:
             worst = np.maximum(worst, facts.measured_a)
         return worst
 
-    def _clipped(self, values: FloatArray, row: int) -> FloatArray:
-        return np.minimum(values, self.connectors[row].hardware_a)
-
     def _step(self, steps: Sequence[tuple[datetime, float]]) -> FloatArray:
         """A step function on the grid; the value before its first instant is the first one."""
         values = np.full(len(self._cells), steps[0][1] if steps else float("inf"))
@@ -245,30 +255,18 @@ class Exposure:
     def _below(self, name: str) -> NDArray[np.intp]:
         return np.array([row for row in range(len(self.connectors)) if name in self._path(row)], dtype=np.intp)
 
-    def _worst_excess(self, name: str, cells: NDArray[np.bool_] | None) -> Refusal | None:
-        members = self._members[name]
-        over = self.node_kw(name) - self._kw[name] - EPSILON_KW
-        found = self._at_most(name, over, cells, self.node_kw(name), self._kw[name], "kW")
-        if found is None and name in self._ampere and len(members):
-            loads = self._phases[members].T @ self.worst_a[members]
-            for load in loads:
-                over = load - self._ampere[name] - EPSILON_A
-                found = found or self._at_most(name, over, cells, load, self._ampere[name], "A")
-        return found
-
-    def _at_most(
-        self,
-        name: str,
-        over: FloatArray,
-        cells: NDArray[np.bool_] | None,
-        load: FloatArray,
-        limit: FloatArray,
-        unit: str,
-    ) -> Refusal | None:
-        if cells is not None:
-            over = np.where(cells, over, -np.inf)
-        worst = int(np.argmax(over))
-        if over[worst] <= 0:
-            return None
-        at = self.now + timedelta(seconds=self._cells[worst])
-        return Refusal(name, at, float(load[worst]), float(limit[worst]), unit)
+    def _first_excess(self, name: str, more_a: FloatArray, row: int | None, cells: NDArray[np.bool_]) -> Refusal | None:
+        """The worst instant among `cells` at which a node would be over its limit with `more_a` at connector `row`."""
+        weight = 0.0 if row is None else self._weights[row]
+        phases = np.zeros(SITE_PHASES) if row is None else self._phases[row]
+        sums = [(self._load_kw[name] + weight * more_a, self._kw[name] + EPSILON_KW, "kW")]
+        if name in self._ampere:
+            loads = self._load_a[name] + np.outer(phases, more_a)
+            sums += [(load, self._ampere[name] + EPSILON_A, "A") for load in loads]
+        for load, limit, unit in sums:
+            over = np.where(cells, load - limit, -np.inf)
+            worst = int(np.argmax(over))
+            if over[worst] > 0:
+                at = self.now + timedelta(seconds=self._cells[worst])
+                return Refusal(name, at, float(load[worst]), float(limit[worst]), unit)
+        return None

@@ -68,7 +68,7 @@ def connector_facts(connector: Connector, profiles: list[InstalledProfile], now:
     fallbacks = [p for p in profiles if p.slot == InstalledProfile.Slot.FALLBACK]
     verified = any(p.state == InstalledProfile.State.CONFIRMED for p in fallbacks) and not station.manual
     state: ConnectorState | None = getattr(connector, "state", None)
-    floor = max([connector.fallback_a, *(highest(p) for p in fallbacks)]) if verified else connector.max_current_a
+    floor = max(highest(p) for p in fallbacks) if verified else connector.max_current_a
     obeyed = max([floor, *(limit_now(p, now) for p in profiles if p.state == InstalledProfile.State.CONFIRMED)])
     schedules = tuple(
         schedule_in_play(p)
@@ -96,10 +96,11 @@ def settled(profile: InstalledProfile, state: ConnectorState | None, obeyed_a: f
         return False
     if now >= profile.replaced_at + timedelta(seconds=settings.OCPP_SETTLE_S):
         return True
-    if state is None or state.sampled_at is None or not state.current_a:
+    measured = None if state is None else state.highest_current_a
+    if measured is None or state is None or state.sampled_at is None:
         return False
     measured_after = state.sampled_at > profile.replaced_at + timedelta(seconds=1)
-    return measured_after and max(state.current_a) <= obeyed_a + tolerance_a(obeyed_a)
+    return measured_after and measured <= obeyed_a + tolerance_a(obeyed_a)
 
 
 def limit_now(profile: InstalledProfile, now: datetime) -> float:
@@ -124,14 +125,14 @@ def measured_above(
     state: ConnectorState | None, floor_a: float, profiles: list[InstalledProfile], now: datetime
 ) -> float | None:
     """A fresh measurement above what the charger was allowed when it was taken: it counts as measured (S11)."""
-    if state is None or state.sampled_at is None or now - state.sampled_at > FRESH_SAMPLE or not state.current_a:
+    measured = None if state is None else state.highest_current_a
+    if state is None or measured is None or state.sampled_at is None or now - state.sampled_at > FRESH_SAMPLE:
         return None
     settle = timedelta(seconds=settings.OCPP_SETTLE_S)
     at = state.sampled_at
     acting = [p for p in profiles if p.replaced_at is None or at < p.replaced_at + settle]
     moments = (at - settle, at, now)
     allowed = max([floor_a, *(schedule_in_play(p).current_at(m) or 0.0 for p in acting for m in moments)])
-    measured = float(max(state.current_a))
     tolerance = tolerance_a(allowed)
     return measured + tolerance if measured > allowed + tolerance else None
 

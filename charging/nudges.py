@@ -18,7 +18,6 @@ COMMANDS = "commands"  # {"stations": [pk, ...]}: queued commands wait for these
 LIVE = "live"  # {"depot": pk, "what": "meter" | "status" | "plan" | "command" | "incident" | "reservation"}
 
 _client: redis.Redis | None = None
-_async_client: redis.asyncio.Redis | None = None
 
 
 def channel(topic: str) -> str:
@@ -33,17 +32,6 @@ def nudge(topic: str, **data: Any) -> None:
     try:
         _client.publish(channel(topic), json.dumps(data))
     except redis.RedisError as error:
-        log.warning("nudge lost", topic=topic, error=str(error))
-
-
-async def anudge(topic: str, **data: Any) -> None:
-    """Publish from the event loop of a web process."""
-    global _async_client
-    if _async_client is None:
-        _async_client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=1, max_connections=50)
-    try:
-        await _async_client.publish(channel(topic), json.dumps(data))
-    except (redis.RedisError, OSError) as error:
         log.warning("nudge lost", topic=topic, error=str(error))
 
 

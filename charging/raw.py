@@ -21,8 +21,8 @@ POWER_KEYS = {
 
 def schedules_of_command(
     station: Station, action: str, payload: dict[str, Any], now: datetime
-) -> list[tuple[int, Schedule, dict[str, Any]]]:
-    """(connectorId, schedule, profile) for everything in the payload that sets a limit; connector 0 means all."""
+) -> list[tuple[Connector, Schedule, dict[str, Any]]]:
+    """(connector, schedule, profile) for everything in the payload that may raise a limit; connector 0 means all."""
     if action == "SetChargingProfile":
         profile, number = payload["csChargingProfiles"], payload["connectorId"]
     elif action == "RemoteStartTransaction" and "chargingProfile" in payload:
@@ -40,7 +40,6 @@ def schedules_of_command(
             "/connectorId",
             f"{station} has no connector {number}; it has {known or 'none'}.",
         )
-    # A command has one exposure row: connector 0 is stored on the station's widest outlet and refused on several.
     if len(found) > 1 and profile["chargingProfilePurpose"] != "ChargePointMaxProfile" and not station.manual:
         raise PayloadError(
             ErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
@@ -49,7 +48,7 @@ def schedules_of_command(
         )
     if profile["chargingProfilePurpose"] == "ChargePointMaxProfile":
         return []  # it can only lower
-    return [(connector.number, schedule_of(profile, connector, now), profile) for connector in found[:1]]
+    return [(connector, schedule_of(profile, connector, now), profile) for connector in found[:1]]
 
 
 def refuse_what_endangers_the_limit(station: Station, action: str, payload: dict[str, Any], now: datetime) -> None:
@@ -66,10 +65,9 @@ def refuse_what_endangers_the_limit(station: Station, action: str, payload: dict
             "/key",
             f"{payload['key']} changes what the charger draws without the system; set the station to manual first.",
         )
-    connectors = {c.number: c.pk for c in Connector.objects.filter(station=station)}
-    for number, schedule, _ in schedules_of_command(station, action, payload, now):
+    for connector, schedule, _ in schedules_of_command(station, action, payload, now):
         exposure = exposure_of(station.depot, now, [schedule])
-        if (refusal := exposure.refusal(connectors[number], schedule)) is not None:
+        if (refusal := exposure.refusal(connector.pk, schedule)) is not None:
             raise LimitExceeded(refusal)
 
 

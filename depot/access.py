@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
@@ -16,6 +12,7 @@ from django.utils import timezone
 from depot.models import ApiKey, Depot, DepotRole, User
 
 READ = "read"
+ALL_SCOPES = "*"
 PERMISSIONS = (
     READ,
     "reservations:write",
@@ -24,17 +21,16 @@ PERMISSIONS = (
     "tariffs:write",
     "equipment:write",
     "vehicles:write",
+    "plans:write",
 )
 ROLE_PERMISSIONS: dict[str, frozenset[str]] = {
     DepotRole.Role.ADMIN: frozenset(PERMISSIONS),
     DepotRole.Role.DEPOT_MANAGER: frozenset(PERMISSIONS) - {"tariffs:write"},
-    DepotRole.Role.DISPATCHER: frozenset({READ, "reservations:write", "vehicles:write"}),
-    DepotRole.Role.ENERGY_MANAGER: frozenset({READ, "limits:write", "tariffs:write"}),
+    DepotRole.Role.DISPATCHER: frozenset({READ, "reservations:write", "vehicles:write", "plans:write"}),
+    DepotRole.Role.ENERGY_MANAGER: frozenset({READ, "limits:write", "tariffs:write", "plans:write"}),
     DepotRole.Role.TECHNICIAN: frozenset({READ, "commands:write", "equipment:write"}),
     DepotRole.Role.VIEWER: frozenset({READ}),
 }
-PREFIX_LENGTH = 8
-
 Principal = User | ApiKey | AnonymousUser
 
 
@@ -84,42 +80,6 @@ class Actor:
         """PermissionDenied names the permission that is missing."""
         if not self.may(permission, depot):
             raise PermissionDenied(f"{self.name} lacks the permission {permission!r} in this depot.")
-
-
-def issue_api_key(
-    name: str,
-    *,
-    scopes: Iterable[str],
-    depots: Iterable[Depot] = (),
-    secret: str = "",
-    expires_at: datetime | None = None,
-    test: bool = False,
-) -> tuple[ApiKey, str]:
-    """Store a new key and return it with its secret, which cannot be shown again."""
-    secret = secret or secrets.token_urlsafe(32)
-    key = ApiKey(name=name, scopes=checked_scopes(scopes), expires_at=expires_at, test=test)
-    key.prefix, key.key_hash = secret[:PREFIX_LENGTH], hash_api_key(secret)
-    key.save()
-    key.depots.set(depots)
-    return key, secret
-
-
-def checked_scopes(scopes: Iterable[str]) -> list[str]:
-    wanted = set(scopes)
-    if unknown := sorted(wanted.difference(PERMISSIONS)):
-        raise ValueError(f"Unknown scope {unknown[0]!r}; known are {', '.join(PERMISSIONS)}.")
-    return [scope for scope in PERMISSIONS if scope in wanted]
-
-
-def hash_api_key(secret: str) -> str:
-    """SHA-256, hex: secrets are random and long, so no slow hash is needed."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def find_api_key(secret: str) -> ApiKey | None:
-    """The live key with this secret."""
-    key = ApiKey.objects.filter(key_hash=hash_api_key(secret)).first()
-    return key if key is not None and key_is_live(key) else None
 
 
 def key_is_live(key: ApiKey) -> bool:

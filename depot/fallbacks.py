@@ -105,6 +105,27 @@ def store_fallbacks(fallbacks: Mapping[int, float]) -> None:
     Connector.objects.bulk_update(connectors, ["fallback_a"])
 
 
+def misfits_made_by(depot: Depot, rows: Iterable[Connector | LoadGroup | Limit]) -> list[Misfit]:
+    """What would not fit if `rows` were saved; empty where that makes nothing worse than it is."""
+    after = check_fallbacks(depot, instead=rows)
+    return after if excess(after) > excess(check_fallbacks(depot)) + TOLERANCE else []
+
+
+def excess(misfits: Iterable[Misfit]) -> float:
+    """How far all misfits together go beyond their limits, kW or A."""
+    return sum(each.fallback_kw + each.building_kw - each.limit_kw for each in misfits)
+
+
+def fallbacks_moved_by(station: Station) -> list[Connector]:
+    """The connectors of a changed station as they would count on its node: they take their fallbacks along."""
+    if station.pk is None or station.kind != Station.Kind.CHARGER:
+        return []
+    connectors = list(station.connectors.all())
+    for connector in connectors:
+        connector.station = station
+    return connectors
+
+
 def refusal(depot: Depot, misfits: Iterable[Misfit]) -> str:
     """Why a configuration is refused, with a proposal that fits."""
     proposal = propose_fallbacks(depot)

@@ -23,7 +23,9 @@ def on_stop(hook: Hook) -> Hook:
 class LifespanApplication:
     """ASGI lifespan protocol; without it (some test servers) rooms start on first use."""
 
-    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    async def __call__(
+        self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":

@@ -18,7 +18,7 @@ from charging.nudges import LIVE, nudge
 from charging.outbox import queue_plan
 from charging.profiles import START_IN_THE_PAST, Schedule
 from depot.models import Connector, Depot
-from depot.tariffs.service import prices_for
+from depot.pricing import prices_for
 from scheduling.engine import EV, Algorithm, ChargingRateUnit, Horizon, Node, PowerTree
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.profile import charging_schedule
@@ -189,14 +189,13 @@ def keep_to_the_plan_in_force(depot: Depot, visits: Iterable[Visit], horizon: Ho
     run = PlanRun.objects.filter(depot=depot, status=PlanRun.Status.PUBLISHED).order_by("-started_at").first()
     if run is None:
         return
-    borders = Horizon(run.horizon_start, timedelta(seconds=run.resolution_s), run.steps).borders
     promised: dict[object, list[float]] = {}
     for row in run.plans.all():
         promised[row.reservation_id or row.session_id] = row.power_kw
     for visit in visits:
         key = visit.reservation.pk if visit.reservation is not None else visit.session and visit.session.pk
         if (power := promised.get(key)) is not None:
-            visit.ev.in_force = horizon.sample(zip(borders, [*power, 0.0], strict=True)) / visit.power_share
+            visit.ev.in_force = horizon.sample(zip(run.horizon.borders, [*power, 0.0], strict=True)) / visit.power_share
 
 
 def schedule_of(visit: Visit, horizon: Horizon) -> Schedule:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from django.db import models
 
 from charging.models import Session
 from depot.models import Connector, Depot, Reservation, Vehicle
+from scheduling.engine import Horizon
 
 
 class PlanningState(models.Model):
@@ -24,6 +26,9 @@ class PlanningState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.depot} epoch {self.epoch}"
+
+
+AT_RISK_KWH = 0.5  # a smaller shortfall is planning dust: no alarm, no red number
 
 
 class PlanRun(models.Model):
@@ -66,6 +71,11 @@ class PlanRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.depot} {self.started_at:%d %b %H:%M:%S} ({self.status})"
+
+    @property
+    def horizon(self) -> Horizon:
+        """The steps of `Plan.power_kw`; a run that failed has none to show."""
+        return Horizon(self.horizon_start, timedelta(seconds=self.resolution_s), max(self.steps, 1))
 
 
 class Plan(models.Model):

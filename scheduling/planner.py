@@ -16,7 +16,7 @@ from depot.models import Depot
 from scheduling.depot_translation import DepotTranslation, Superseded
 from scheduling.engine import Options, algorithm
 from scheduling.metrics import PLAN_RUNS, PLAN_SECONDS
-from scheduling.models import PlanningState, PlanRun
+from scheduling.models import AT_RISK_KWH, PlanningState, PlanRun
 from scheduling.risks import Risk, mirror
 from scheduling.runner import PlanRefused, plan_group
 
@@ -110,7 +110,7 @@ def failed(depot: Depot, epoch: int, trigger: str, now: datetime, status: PlanRu
 def report_shortfalls(depot: Depot, run: PlanRun) -> None:
     """A vehicle that will not be ready is announced while something can still be done; solved ones are closed."""
     short = {}
-    for row in run.plans.select_related("vehicle", "connector").filter(shortfall_kwh__gt=0.05):
+    for row in run.plans.select_related("vehicle", "connector").filter(shortfall_kwh__gt=AT_RISK_KWH):
         name = row.vehicle.name if row.vehicle is not None else row.connector.bay
         short[f"{depot.slug}/{name}"] = Risk(
             f"{name} will miss {row.shortfall_kwh:.1f} kWh at its departure {depot.local(row.departure_at):%H:%M}.",

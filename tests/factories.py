@@ -10,7 +10,8 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from charging.models import Session, StationLink, TransactionNumber
-from depot.access import PERMISSIONS, issue_api_key
+from depot.access import PERMISSIONS
+from depot.api_keys import issue_api_key
 from depot.credentials import hash_station_key
 from depot.models import (
     ApiKey,

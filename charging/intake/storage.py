@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -48,14 +49,21 @@ def server_cursor() -> Iterator[psycopg.Cursor[Any]]:
 def insert_in_pieces(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """SQLite: `statement` with as many rows at a time as ROWS_OF_A_STATEMENT allows."""
     connection.ensure_connection()
-    place = f"({', '.join('?' * len(rows[0]))})"
     start = 0
     with connection.wrap_database_errors:
+        connection.connection.executemany(with_places(statement, len(rows[0]), 1), rows)
+        return
         for size in ROWS_OF_A_STATEMENT:
-            sql = statement + ", ".join([place] * size)
             while len(rows) - start >= size:
+                sql = with_places(statement, len(rows[0]), size)
                 connection.connection.execute(sql, list(chain.from_iterable(rows[start : start + size])))
                 start += size
+
+
+@lru_cache
+def with_places(statement: str, columns: int, rows: int) -> str:
+    """The same text object each time, which is how the driver finds its prepared statement again."""
+    return statement + ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
 def write_frames(rows: Sequence[FrameRow]) -> None:

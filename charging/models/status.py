@@ -38,6 +38,11 @@ class ConnectorState(models.Model):
     def __str__(self) -> str:
         return f"{self.connector}: {self.status}"
 
+    @property
+    def highest_current_a(self) -> float | None:
+        """The highest phase current of the last sample; phases that the charger does not report are None (P60)."""
+        return max((float(current) for current in self.current_a or () if current is not None), default=None)
+
 
 class StatusNotice(models.Model):
     """History of StatusNotification; connector number 0 is the station itself."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from django.forms import ModelForm
 
-from depot.fallbacks import Misfit, check_fallbacks, refusal
-from depot.models import Connector, Depot, Limit, LoadGroup, Station
+from depot.fallbacks import fallbacks_moved_by, misfits_made_by, refusal
+from depot.models import Connector, Depot, Limit, LoadGroup
 
 
 class FittingForm(ModelForm):  # type: ignore[type-arg]
@@ -18,8 +18,7 @@ class FittingForm(ModelForm):  # type: ignore[type-arg]
         if self.errors:
             return
         depot = self.depot()
-        misfits = check_fallbacks(depot, instead=self.changed_rows())
-        if excess(misfits) > excess(check_fallbacks(depot)) + 1e-6:
+        if misfits := misfits_made_by(depot, self.changed_rows()):
             self.add_error(None, refusal(depot, misfits))
 
     def depot(self) -> Depot:
@@ -51,14 +50,4 @@ class StationForm(FittingForm):
         return self.instance.depot  # type: ignore[no-any-return]
 
     def changed_rows(self) -> Iterable[Connector]:
-        if self.instance.pk is None or self.instance.kind != Station.Kind.CHARGER:
-            return []
-        connectors = list(self.instance.connectors.all())
-        for connector in connectors:
-            connector.station = self.instance
-        return connectors
-
-
-def excess(misfits: Iterable[Misfit]) -> float:
-    """How far all misfits together go beyond their limits, kW or A."""
-    return sum(each.fallback_kw + each.building_kw - each.limit_kw for each in misfits)
+        return fallbacks_moved_by(self.instance)

@@ -18,8 +18,9 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from depot import audit
-from depot.access import PERMISSIONS, issue_api_key
+from depot.access import PERMISSIONS
 from depot.admin.base import Audited, DepotAdmin, who
+from depot.api_keys import issue_api_key
 from depot.models import ApiKey, DepotRole, User
 
 admin.site.unregister(Group)

@@ -7,7 +7,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
-from depot.api import keys, throttling
+from depot import api_keys
+from depot.api import throttling
 from depot.models import ApiKey
 
 SCHEME = "Api-Key"
@@ -37,11 +38,11 @@ class ApiKeyAuthentication(BaseAuthentication):
         if scheme.lower() != SCHEME.lower():
             return None
         now = timezone.now()
-        api_key = keys.find_api_key(key.strip(), now)
+        api_key = api_keys.find_api_key(key.strip(), now)
         if api_key is None:
             self.count_failure(request)
             raise AuthenticationFailed("This API key is unknown, revoked or expired.")
-        keys.note_use(api_key, now)
+        api_keys.note_use(api_key, now)
         return ServiceAccount(api_key), api_key
 
     def authenticate_header(self, request: Request) -> str:

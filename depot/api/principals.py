@@ -6,8 +6,8 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from depot import access
+from depot.access import ALL_SCOPES
 from depot.api.authentication import ServiceAccount
-from depot.api.keys import ALL_SCOPES
 from depot.models import ApiKey, Depot
 
 ACTOR_LENGTH = 100

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from depot import audit
 from depot.api.fields import Instant, StrictFlag, StrictInteger, StrictNumber, StrictText
+from depot.api.fitting import Fitting, refuse_misfits
 from depot.api.principals import actor_of
 
 M = TypeVar("M", bound=models.Model)
@@ -71,6 +72,8 @@ class StrictModelSerializer(UnknownFieldsRefused, serializers.ModelSerializer[M]
         view, request = self.context["view"], self.context["request"]
         view.check_object_permissions(request, instance)
         instance.full_clean()
+        if isinstance(instance, Fitting):
+            refuse_misfits(instance)
         with transaction.atomic():
             instance.save()
             audit.record(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -147,9 +146,8 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
 
     @extend_schema_field(IntervalSerializer(many=True))
     def get_intervals(self, plan: Plan) -> list[dict[str, Any]]:
-        start, step = plan.run.horizon_start, timedelta(seconds=plan.run.resolution_s)
-        series = enumerate(zip(plan.power_kw, plan.reasons, strict=False))
-        return [{"start": start + index * step, "power_kw": kw, "reason": reason} for index, (kw, reason) in series]
+        series = zip(plan.run.horizon.borders, plan.power_kw, plan.reasons, strict=False)
+        return [{"start": start, "power_kw": kw, "reason": reason} for start, kw, reason in series]
 
 
 @extend_schema(tags=["plans"])

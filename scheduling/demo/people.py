@@ -7,7 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
-from depot.access import PERMISSIONS, hash_api_key, issue_api_key
+from depot.access import PERMISSIONS
+from depot.api_keys import hash_api_key, issue_api_key
 from depot.models import ApiKey, Depot, DepotRole, User
 from scheduling.demo.scenario import write_private
 

@@ -118,9 +118,25 @@ def fill(ceiling: FloatArray, hours: FloatArray, need: float, minimum: float, or
     donors = usable[:whole][::-1]
     surplus = np.maximum(power[donors] - minimum, 0.0) * hours[donors]
     if surplus.sum() < lacking - _EPS:
-        power[last] = 0.0
+        _take_a_whole_step(power, donors, last, left, ceiling, hours, minimum)
         return power
     given = np.clip(lacking - (np.cumsum(surplus) - surplus), 0.0, surplus)
     power[donors] -= given / hours[donors]
     power[last] = minimum
     return power
+
+
+def _take_a_whole_step(
+    power: FloatArray, donors: IntArray, last: int, left: float, ceiling: FloatArray, hours: FloatArray, minimum: float
+) -> None:
+    """Lift step `last` to a usable power with the energy of one whole other step, the smallest that does; else drop it.
+
+    A first step of seconds would otherwise cost the vehicle the rest of its need.
+    """
+    for donor in donors[np.argsort(power[donors] * hours[donors], kind="stable")]:
+        moved = (left + power[donor] * hours[donor]) / hours[last]
+        if minimum - _EPS <= moved <= ceiling[last] + _EPS:
+            power[donor] = 0.0
+            power[last] = min(max(moved, minimum), ceiling[last])
+            return
+    power[last] = 0.0

@@ -10,10 +10,9 @@ from scheduling.live import words
 from scheduling.live.tiles import Outlet
 from scheduling.live.words import iso
 from scheduling.live.yard import Yard
-from scheduling.models import Plan
+from scheduling.models import AT_RISK_KWH, Plan
 
 SHOWN = 16
-SHORT_KWH = 0.05
 
 Visit = tuple[datetime, str, Plan | Reservation]  # departure, key, what is planned or booked
 
@@ -36,7 +35,7 @@ def departures(yard: Yard, outlets: list[Outlet]) -> dict[str, dict[str, Any]]:
 
 def shown(visits: list[Visit]) -> list[Visit]:
     """The next ones, and later ones only if they are at risk: those need somebody while there is time."""
-    later = [visit for visit in visits[SHOWN:] if isinstance(visit[2], Plan) and visit[2].shortfall_kwh > SHORT_KWH]
+    later = [visit for visit in visits[SHOWN:] if isinstance(visit[2], Plan) and visit[2].shortfall_kwh > AT_RISK_KWH]
     return visits[:SHOWN] + later[:SHOWN]
 
 
@@ -48,7 +47,7 @@ def plan_key(plan: Plan) -> str:
 def planned_row(yard: Yard, plan: Plan, plugged: dict[int, Outlet]) -> dict[str, Any]:
     outlet = plugged.get(plan.connector_id)
     here = outlet is not None and outlet.plan is not None and outlet.plan.pk == plan.pk
-    short = plan.shortfall_kwh > SHORT_KWH
+    short = plan.shortfall_kwh > AT_RISK_KWH
     slack = slack_minutes(yard, plan)
     return {
         **leaving(yard, plan.departure_at),
@@ -58,7 +57,7 @@ def planned_row(yard: Yard, plan: Plan, plugged: dict[int, Outlet]) -> dict[str,
         "need": f"{words.number(plan.need_kwh)} kWh",
         "short": f"{words.number(plan.shortfall_kwh)} kWh short" if short else None,
         "slack": slack_words(slack),
-        "tone": "risk" if short else "tight" if slack < 30 and plan.need_kwh > SHORT_KWH else "fine",
+        "tone": "risk" if short else "tight" if slack < 30 and plan.need_kwh > AT_RISK_KWH else "fine",
         "verdict": "at risk" if short else None if here else "not plugged in",
         "why": why(plan) if short else None,
     }

@@ -8,10 +8,9 @@ from typing import Any
 from depot.models import Depot
 from scheduling.live import words
 from scheduling.live.departures import why
-from scheduling.models import Plan, PlanRun
+from scheduling.models import AT_RISK_KWH, Plan, PlanRun
 
 TONES = {PlanRun.Status.PUBLISHED: "good", PlanRun.Status.REFUSED: "bad", PlanRun.Status.FAILED: "bad"}
-SHORT_KWH = 0.05
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def run_row(run: PlanRun) -> RunRow:
         tone=TONES.get(PlanRun.Status(run.status), "plain"),
         trigger=words.trigger_in_words(run.trigger),
         took=f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms",
-        shortfall=words.number(run.shortfall_kwh) if run.shortfall_kwh > SHORT_KWH else "",
+        shortfall=words.number(run.shortfall_kwh) if run.shortfall_kwh > AT_RISK_KWH else "",
     )
 
 
@@ -66,7 +65,7 @@ def plan_row(plan: Plan) -> PlanRow:
     for reason, power in zip(plan.reasons, plan.power_kw, strict=False):
         told = words.reason_in_words(str(reason), float(power))
         counts[told] = counts.get(told, 0) + 1
-    short = plan.shortfall_kwh > SHORT_KWH
+    short = plan.shortfall_kwh > AT_RISK_KWH
     return PlanRow(
         plan=plan,
         vehicle=plan.vehicle.name if plan.vehicle is not None else "Unknown vehicle",

@@ -13,12 +13,13 @@ from django.utils import timezone
 
 from depot.models import Depot, Incident, LoadGroup
 from scheduling.live import words
-from scheduling.live.departures import SHORT_KWH, departures, plan_key
+from scheduling.live.departures import departures, plan_key
 from scheduling.live.measured import node_series
 from scheduling.live.merge import Picture, without_nulls
 from scheduling.live.tiles import Outlet, outlet_of, tiles
 from scheduling.live.words import iso, kw, percent
 from scheduling.live.yard import STALE_AFTER, Memory, Yard, read_yard
+from scheduling.models import AT_RISK_KWH
 
 OVERDUE_RUNS = 3  # planning intervals without a run before the plan counts as old
 
@@ -130,7 +131,7 @@ def node_note(node: NodeNow) -> str | None:
 
 
 def kpi(yard: Yard, outlets: list[Outlet], site: NodeNow | None) -> dict[str, Any]:
-    at_risk = [plan for plan in yard.plans if plan.departure_at > yard.now and plan.shortfall_kwh > SHORT_KWH]
+    at_risk = [plan for plan in yard.plans if plan.departure_at > yard.now and plan.shortfall_kwh > AT_RISK_KWH]
     unseen = [incident for incident in yard.incidents if incident.acknowledged_at is None]
     critical = any(incident.severity == Incident.Severity.CRITICAL for incident in unseen)
     return {
@@ -236,7 +237,7 @@ def heat(yard: Yard) -> dict[str, Any] | None:
             "bay": bays.get(plan.connector_id),
             "from": int(plan.arrival_at.timestamp()),
             "to": int(plan.departure_at.timestamp()),
-            "short": plan.shortfall_kwh > SHORT_KWH or None,
+            "short": plan.shortfall_kwh > AT_RISK_KWH or None,
             "runs": [[len(list(group)), *step] for step, group in groupby(steps)],
         }
     top = max((value for row in rows.values() for _, value, _ in row["runs"]), default=0.0)

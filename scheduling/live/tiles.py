@@ -13,7 +13,7 @@ from depot.models import Connector, Reservation, VehicleState
 from scheduling.live import words
 from scheduling.live.words import iso, kw, percent
 from scheduling.live.yard import STALE_AFTER, Yard, is_online, link_of, state_of
-from scheduling.models import Plan
+from scheduling.models import AT_RISK_KWH, Plan
 
 DRAWS_KW = 0.1  # below this a vehicle is not charging
 NOTED_KW = 0.5  # a plan above this that is not taken is worth a note
@@ -275,6 +275,6 @@ def fault_words(state: ConnectorState) -> str:
 
 def risk(outlet: Outlet) -> str | None:
     plan = outlet.plan
-    if plan is None or plan.shortfall_kwh <= 0.05 or not outlet.plugged:
+    if plan is None or plan.shortfall_kwh <= AT_RISK_KWH or not outlet.plugged:
         return None
     return f"{words.number(plan.shortfall_kwh)} kWh short"

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from depot.api.keys import create_api_key
+from depot.api_keys import issue_api_key
 from depot.models import Depot, User
 
 PROBLEM = "application/problem+json"
@@ -17,7 +17,7 @@ PROBLEM = "application/problem+json"
 
 def client_with(*scopes: str, depots: Iterable[Depot] = ()) -> APIClient:
     """A client with a new API key; without scopes it may do everything."""
-    _, key = create_api_key("tests", scopes or ["*"], depots=depots)
+    _, key = issue_api_key("tests", scopes=scopes or ["*"], depots=depots)
     return client_of(key)
 
 

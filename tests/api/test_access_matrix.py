@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from depot.api.keys import SCOPES
+from depot.access import PERMISSIONS
 from depot.api.pages import schema_of_all_rooms
 from depot.models import DepotRole
 from tests.api.clients import client_with, is_problem
@@ -60,7 +60,7 @@ def test_without_a_key_nothing_is_answered(method: str, path: str) -> None:
 
 @EVERY_OPERATION
 def test_without_its_scope_nothing_is_answered(method: str, path: str) -> None:
-    scopes = [scope for scope in SCOPES if scope != "read"] if method == "get" else ["read"]
+    scopes = [scope for scope in PERMISSIONS if scope != "read"] if method == "get" else ["read"]
     problem = is_problem(call(client_with(*scopes), method, path), 403, "scope-missing")
     assert (problem["scope"] == "read") == (method == "get")
 

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from depot.api import keys
+from depot.api_keys import LAST_USED_EVERY, issue_api_key
 from depot.models import ApiKey
 from tests.api.clients import browser_of, client_of, client_with, is_problem, post
 from tests.factories import make_depot, make_load_group, make_superuser, make_user
@@ -30,14 +30,14 @@ def test_a_header_that_holds_no_valid_key_is_401(header: str) -> None:
 
 
 def test_a_key_is_found_by_its_hash_and_stored_as_nothing_else() -> None:
-    api_key, text = keys.create_api_key("fleet", ["read"])
+    api_key, text = issue_api_key("fleet", scopes=["read"])
     assert text.startswith(f"{api_key.prefix}_")
     assert api_key.key_hash == hashlib.sha256(text.encode()).hexdigest()
     assert client_of(text).get(DEPOTS).status_code == 200
 
 
 def test_any_text_of_eight_characters_can_be_a_key() -> None:
-    api_key, text = keys.create_api_key("demo", ["*"], secret="12345678")
+    api_key, text = issue_api_key("demo", scopes=["*"], secret="12345678")
     assert client_of(text).get(DEPOTS).status_code == 200
     assert len(api_key.prefix) < len(text)
 
@@ -47,18 +47,18 @@ def test_any_text_of_eight_characters_can_be_a_key() -> None:
 )
 def test_a_key_that_cannot_be_is_refused(secret: str, scopes: list[str]) -> None:
     with pytest.raises(ValueError):
-        keys.create_api_key("bad", scopes, secret=secret)
+        issue_api_key("bad", scopes=scopes, secret=secret)
 
 
 @pytest.mark.parametrize("field", ["revoked_at", "expires_at"])
 def test_a_revoked_or_expired_key_is_401(field: str) -> None:
-    api_key, text = keys.create_api_key("old", ["*"])
+    api_key, text = issue_api_key("old", scopes=["*"])
     ApiKey.objects.filter(pk=api_key.pk).update(**{field: timezone.now() - timedelta(seconds=1)})
     is_problem(client_of(text).get(DEPOTS), 401, "unauthenticated")
 
 
 def test_last_use_is_written_at_most_once_a_minute() -> None:
-    api_key, text = keys.create_api_key("used", ["read"])
+    api_key, text = issue_api_key("used", scopes=["read"])
     client_of(text).get(DEPOTS)
     api_key.refresh_from_db()
     first = api_key.last_used_at
@@ -66,7 +66,7 @@ def test_last_use_is_written_at_most_once_a_minute() -> None:
     client_of(text).get(DEPOTS)
     api_key.refresh_from_db()
     assert api_key.last_used_at == first
-    ApiKey.objects.filter(pk=api_key.pk).update(last_used_at=first - keys.LAST_USED_EVERY)
+    ApiKey.objects.filter(pk=api_key.pk).update(last_used_at=first - LAST_USED_EVERY)
     client_of(text).get(DEPOTS)
     api_key.refresh_from_db()
     assert api_key.last_used_at is not None

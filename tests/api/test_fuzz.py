@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from depot.api.keys import create_api_key
+from depot.api_keys import issue_api_key
 from tests.factories import (
     make_connector,
     make_incident,
@@ -44,7 +44,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what is there stays there
 @pytest.fixture
 def schema(db: None) -> Iterator[Any]:
     unlimited = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"key": "9999999/m", "plan": "9999999/m"}}
-    create_api_key("fuzz", ["*"], secret=KEY)
+    issue_api_key("fuzz", scopes=["*"], secret=KEY)
     with override_settings(REST_FRAMEWORK=unlimited), connection_kept_open():
         yield schemathesis.openapi.from_wsgi("/api/schema/", get_wsgi_application(), headers=authorization())
 

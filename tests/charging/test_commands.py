@@ -356,3 +356,49 @@ def test_the_fallback_is_sent_again_after_a_refusal_and_then_shown_as_an_inciden
     incident = Incident.objects.get(type="fallback.unverified")
     assert incident.subject == f"{connector.station.identity}/1"
     assert "22.1 kW" in incident.message
+
+
+def test_p60_phases_that_are_not_reported_count_as_nothing(site: LoadGroup) -> None:
+    connector = charger(site)
+    state = ConnectorState.objects.create(connector=connector, current_a=[None, 20.0, None], sampled_at=timezone.now())
+    assert worst_kw(site.depot, connector) > 20 * KW_PER_A
+    state.current_a = [None, None, None]
+    state.save()
+    assert worst_kw(site.depot, connector) == pytest.approx(6 * KW_PER_A)
+
+
+def test_s11_a_charger_that_draws_more_than_it_may_takes_it_from_the_others(site: LoadGroup) -> None:
+    disobedient, other = charger(site), charger(site)
+    ConnectorState.objects.create(connector=disobedient, current_a=[30.0, 30.0, 30.0], sampled_at=timezone.now())
+    command = plan(other, (0, 16.0))
+    assert sent_plans() == []
+    assert state(command) == "queued"
+
+
+def test_a_changed_fallback_is_sent_and_a_higher_one_waits_for_room(
+    site: LoadGroup, django_capture_on_commit_callbacks: Any
+) -> None:
+    connector, other = charger(site), charger(site)
+    plan(other, (0, 30.0))
+    answer_all({"status": "Accepted"})
+    connector.fallback_a = 16
+    with django_capture_on_commit_callbacks(execute=True):
+        connector.save()
+    assert sent_plans() == []
+    command = Command.objects.get(natural_key="fallback:1", state="queued")
+    assert command.held_because.startswith("waits for room: ")
+    connector.fallback_a = 0
+    with django_capture_on_commit_callbacks(execute=True):
+        connector.save()
+    (lower,) = sent_plans()
+    assert lower.payload["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]["limit"] == 0
+    assert state(command) == "superseded"
+
+
+def test_s17_a_raw_profile_that_fitted_when_it_was_asked_for_waits_when_the_room_is_gone(site: LoadGroup) -> None:
+    connector, other = charger(site), charger(site)
+    raw = queue_command(station=connector.station, action="SetChargingProfile", payload=raw_profile(30), cause="API")
+    Command.objects.filter(pk=raw.pk).update(created_at=timezone.now() + timedelta(seconds=1))
+    granted = plan(other, (0, 30.0))
+    assert [c.id for c in sent_plans()] == [granted.pk]
+    assert state(raw) == "queued"

@@ -9,7 +9,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from depot.access import PERMISSIONS, Actor, depots_for, find_api_key, issue_api_key, may
+from depot.access import PERMISSIONS, Actor, depots_for, may
+from depot.api_keys import find_api_key, issue_api_key
 from depot.models import Depot
 from tests.factories import make_api_key, make_depot, make_superuser, make_user
 
@@ -26,8 +27,8 @@ def depot() -> Depot:
     [
         ("admin", set(PERMISSIONS)),
         ("depot_manager", set(PERMISSIONS) - {"tariffs:write"}),
-        ("dispatcher", {"read", "reservations:write", "vehicles:write"}),
-        ("energy_manager", {"read", "limits:write", "tariffs:write"}),
+        ("dispatcher", {"read", "reservations:write", "vehicles:write", "plans:write"}),
+        ("energy_manager", {"read", "limits:write", "tariffs:write", "plans:write"}),
         ("technician", {"read", "commands:write", "equipment:write"}),
         ("viewer", {"read"}),
     ],
@@ -65,8 +66,8 @@ def test_a_key_without_depots_opens_all(depot: Depot) -> None:
 
 def test_a_key_is_found_by_its_secret_alone() -> None:
     key, secret = make_api_key()
-    assert find_api_key(secret) == key
-    assert find_api_key(secret + "x") is None
+    assert find_api_key(secret, timezone.now()) == key
+    assert find_api_key(secret + "x", timezone.now()) is None
     assert secret not in (key.key_hash, key.prefix)
 
 
@@ -74,7 +75,7 @@ def test_revoked_and_expired_keys_open_nothing(depot: Depot) -> None:
     past = timezone.now() - timedelta(seconds=1)
     for key, secret in (make_api_key(["read"], revoked_at=past), make_api_key(["read"], expires_at=past)):
         assert not may(key, "read", depot)
-        assert find_api_key(secret) is None
+        assert find_api_key(secret, timezone.now()) is None
 
 
 def test_an_unknown_scope_is_refused_by_name() -> None:

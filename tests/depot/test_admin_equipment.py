@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from charging.models import Command, UnknownStation
-from depot.access import find_api_key
+from depot.api_keys import find_api_key
 from depot.credentials import station_key_matches
 from depot.models import ApiKey, Connector, Incident, Limit, LoadGroup, Station, TariffVersion
 from tests.factories import (
@@ -59,7 +59,7 @@ def test_a_new_api_key_is_shown_once_and_opens(staff: Client) -> None:
     said = messages_of(staff.post(reverse("admin:depot_apikey_add"), fields, follow=True))
     match = re.search(r"Telematics: (\S+) \(", said)
     assert match is not None
-    key = find_api_key(match[1])
+    key = find_api_key(match[1], timezone.now())
     assert key is not None
     assert (key.scopes, list(key.depots.all())) == (["read", "vehicles:write"], [depot])
 

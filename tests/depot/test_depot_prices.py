@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from depot.models import Depot, Tariff, TariffVersion
-from depot.tariffs.service import ESTIMATED_PRICE_PER_KWH, prices_for
+from depot.pricing import ESTIMATED_PRICE_PER_KWH, prices_for
 from tests.factories import make_depot, make_tariff
 
 pytestmark = pytest.mark.django_db

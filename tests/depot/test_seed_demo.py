@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from charging.models import Session
 from charging.simulator.config import Scenario, load_scenario
-from depot.access import find_api_key
+from depot.api_keys import find_api_key
 from depot.credentials import station_key_matches
 from depot.fallbacks import check_fallbacks, tree_of
 from depot.models import Connector, Depot, Reservation, Station, User, Vehicle, VehicleState
@@ -117,17 +117,17 @@ def test_login_and_key_stay_the_same_after_a_restart(var: Path) -> None:
     operator = User.objects.get(username="operator")
     assert operator.check_password(first["password"])
     assert operator.is_superuser
-    assert find_api_key(first["api_key"]) is not None
+    assert find_api_key(first["api_key"], timezone.now()) is not None
 
 
 @pytest.mark.django_db
 def test_a_given_key_and_password_win(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEET_DEPOT_DEMO_PASSWORD", "swordfish in the pond")
     seed(var, api_key="chosen-key-of-mine")
-    assert find_api_key("chosen-key-of-mine") is not None
+    assert find_api_key("chosen-key-of-mine", timezone.now()) is not None
     assert User.objects.get(username="operator").check_password("swordfish in the pond")
     seed(var, api_key="another-key")
-    assert find_api_key("chosen-key-of-mine") is None
+    assert find_api_key("chosen-key-of-mine", timezone.now()) is None
 
 
 @pytest.mark.django_db

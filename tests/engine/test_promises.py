@@ -70,3 +70,12 @@ def test_a_promise_never_delivers_more_than_the_need() -> None:
     less = [replace(ev, energy=2.0) for ev in fleet()]
     second = planned(with_promises(less, first))
     assert (second.result.power @ HORIZON.hours <= 2.01).all()
+
+
+def test_a_first_step_of_seconds_costs_nobody_the_rest_of_its_need() -> None:
+    horizon = Horizon(datetime(2026, 3, 2, 18, 14, 50, tzinfo=UTC), timedelta(minutes=15), 48)
+    ev = EV(1, True, 1, 1, 4.14, 22.0, horizon.start, horizon.start + timedelta(hours=6), 4.14 / 4)
+    tree = PowerTree((Node("site", None, np.full(48, 30.0)),))
+    algorithm = PulpLinearProgram([ev], horizon=horizon, tree=tree)
+    algorithm.calculate()
+    assert algorithm.result.shortfalls == ()
