@@ -94,7 +94,11 @@ def main() -> None:
     import django
 
     django.setup()
-    print(json.dumps(build()))
+    from django.db import transaction
+
+    with transaction.atomic():
+        known = build()
+    print(json.dumps(known))
 
 
 if __name__ == "__main__":
