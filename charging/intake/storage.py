@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import psycopg
@@ -24,14 +22,15 @@ SAMPLE_TYPES = (
 STATION_LOCKS = 0x0CCB  # first key of the advisory locks that serialise the effects of one station
 
 COPY_FRAMES = f"COPY charging_frame ({FRAME_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-INSERT_FRAMES = f"INSERT INTO charging_frame ({FRAME_COLUMNS}) VALUES "  # noqa: S608
+INSERT_FRAMES = f"INSERT INTO charging_frame ({FRAME_COLUMNS}) VALUES ({', '.join(['%s'] * len(FRAME_TYPES))})"  # noqa: S608
 UNNEST_SAMPLES = (
     f"INSERT INTO charging_metersample ({SAMPLE_COLUMNS}) "  # noqa: S608
     f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in SAMPLE_TYPES)}) ON CONFLICT DO NOTHING"
 )
-INSERT_SAMPLES = f"INSERT OR IGNORE INTO charging_metersample ({SAMPLE_COLUMNS}) VALUES "  # noqa: S608
-# SQLite gives up the interpreter lock once per statement, so that one statement per row would wait for it once per row.
-ROWS_OF_A_STATEMENT = (256, 64, 16, 4, 1)
+INSERT_SAMPLES = (
+    f"INSERT OR IGNORE INTO charging_metersample ({SAMPLE_COLUMNS}) "  # noqa: S608
+    f"VALUES ({', '.join(['%s'] * len(SAMPLE_TYPES))})"
+)
 
 
 def on_postgresql() -> bool:
@@ -46,26 +45,6 @@ def server_cursor() -> Iterator[psycopg.Cursor[Any]]:
         yield cursor
 
 
-def insert_in_pieces(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """SQLite: `statement` with as many rows at a time as ROWS_OF_A_STATEMENT allows."""
-    connection.ensure_connection()
-    start = 0
-    with connection.wrap_database_errors:
-        connection.connection.executemany(with_places(statement, len(rows[0]), 1), rows)
-        return
-        for size in ROWS_OF_A_STATEMENT:
-            while len(rows) - start >= size:
-                sql = with_places(statement, len(rows[0]), size)
-                connection.connection.execute(sql, list(chain.from_iterable(rows[start : start + size])))
-                start += size
-
-
-@lru_cache
-def with_places(statement: str, columns: int, rows: int) -> str:
-    """The same text object each time, which is how the driver finds its prepared statement again."""
-    return statement + ", ".join([f"({', '.join('?' * columns)})"] * rows)
-
-
 def write_frames(rows: Sequence[FrameRow]) -> None:
     if not rows:
         return
@@ -75,7 +54,8 @@ def write_frames(rows: Sequence[FrameRow]) -> None:
             for row in rows:
                 copy.write_row(row)
         return
-    insert_in_pieces(INSERT_FRAMES, [(*row[:3], sqlite_time(row.at), *row[4:]) for row in rows])
+    with connection.cursor() as cursor:
+        cursor.executemany(INSERT_FRAMES, [(*row[:3], sqlite_time(row.at), *row[4:]) for row in rows])
 
 
 def write_samples(rows: Sequence[SampleRow]) -> None:
@@ -86,9 +66,10 @@ def write_samples(rows: Sequence[SampleRow]) -> None:
         with server_cursor() as inserter:
             inserter.execute(UNNEST_SAMPLES, [list(column) for column in zip(*rows, strict=True)])
         return
-    insert_in_pieces(
-        INSERT_SAMPLES, [(*row[:3], sqlite_time(row.at), sqlite_time(row.received_at), *row[5:]) for row in rows]
-    )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            INSERT_SAMPLES, [(*row[:3], sqlite_time(row.at), sqlite_time(row.received_at), *row[5:]) for row in rows]
+        )
 
 
 def lock_stations(station_ids: Iterable[int]) -> None:
