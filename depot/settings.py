@@ -61,7 +61,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "depot.static_files.StaticFiles",
     "csp.middleware.CSPMiddleware",
     "depot.csp_admin.AdminCspMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

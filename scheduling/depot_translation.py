@@ -17,10 +17,10 @@ from charging.models import InstalledProfile
 from charging.nudges import LIVE, nudge
 from charging.outbox import queue_plan
 from charging.profiles import START_IN_THE_PAST, Schedule
-from depot.models import Connector, Depot
+from depot.models import Connector, Depot, Limit
 from depot.pricing import prices_for
 from scheduling.engine import EV, Algorithm, ChargingRateUnit, Horizon, Node, PowerTree
-from scheduling.engine.arrays import FloatArray
+from scheduling.engine.arrays import BoolArray, FloatArray
 from scheduling.engine.profile import charging_schedule
 from scheduling.models import Plan, PlanningState, PlanRun
 from scheduling.needs import Visit, visits_of
@@ -77,6 +77,7 @@ class DepotTranslation(Translation):
         unsteered = self._unsteered_kw(horizon)
         connectors = {facts.key: facts for facts in self.exposure.connectors}
         fallbacks = dict(Connector.objects.filter(pk__in=connectors).values_list("pk", "fallback_a"))
+        events = self._event_steps(horizon)
         nodes = []
         for limit in self.exposure.nodes:
             below = self.exposure.members(limit.name)
@@ -95,9 +96,27 @@ class DepotTranslation(Translation):
                     amps,
                     reserved_kw=sum(fallbacks[key] * connectors[key].kw_per_ampere for key in below),
                     reserved_a=(reserved_a[0], reserved_a[1], reserved_a[2]),
+                    dr_event=events.get(limit.name),
                 )
             )
         return PowerTree(tuple(nodes))
+
+    def _event_steps(self, horizon: Horizon) -> dict[str, BoolArray]:
+        """Per node the steps that a demand-response or grid-operator limit touches, so that the reason says so."""
+        starts = np.array(horizon.borders[:-1], dtype=object)
+        ends = np.array(horizon.borders[1:], dtype=object)
+        found: dict[str, BoolArray] = {}
+        rows = Limit.objects.filter(
+            load_group__depot=self.depot,
+            kind__in=(Limit.Kind.DEMAND_RESPONSE, Limit.Kind.GRID_OPERATOR),
+            hard=True,
+            starts_at__lt=horizon.end,
+            ends_at__gt=horizon.start,
+        ).select_related("load_group")
+        for row in rows:
+            touched = ((starts < row.ends_at) & (ends > row.starts_at)).astype(np.bool_)
+            found[row.load_group.slug] = found.get(row.load_group.slug, np.zeros_like(touched)) | touched
+        return found
 
     def _unsteered_kw(self, horizon: Horizon) -> dict[int, FloatArray]:
         """Worst case above the fallback of every connector that this plan gives nothing, kW per step."""

@@ -8,7 +8,7 @@ from django.utils import timezone
 from charging.models import UnknownStation
 from depot.models import AuditEvent, Limit, Station, TariffVersion
 from tests.api.clients import client_with, is_problem, names, pointers, post, tomorrow
-from tests.factories import make_depot, make_incident, make_load_group, make_tariff
+from tests.factories import make_depot, make_incident, make_load_group, make_station, make_tariff
 
 pytestmark = pytest.mark.django_db
 
@@ -124,3 +124,31 @@ def test_who_knocked_without_being_known_is_shown_to_keys_of_all_depots_only() -
     UnknownStation.objects.create(identity="stranger", first_seen_at=now, last_seen_at=now)
     assert names(client_with().get("/api/v1/unknown-stations"), "identity") == ["stranger"]
     assert client_with(depots=[make_depot()]).get("/api/v1/unknown-stations").json()["results"] == []
+
+
+def test_a_limit_under_which_the_fallbacks_do_not_fit_is_refused_with_numbers_and_a_proposal() -> None:
+    group = make_load_group(limit_kw=100)
+    make_station(load_group=group, connectors=3, connector_fields={"fallback_a": 6})
+    body = {
+        "load_group": group.pk,
+        "limit_kw": 5,
+        "starts_at": tomorrow(1).isoformat(),
+        "ends_at": tomorrow(3).isoformat(),
+    }
+    problem = is_problem(post(client_with(), "/api/v1/limits/", body), 409, "limit-exceeded")
+    assert problem["node"] == group.name
+    assert (problem["limit"], round(problem["needed"], 2), problem["unit"]) == (5.0, 12.42, "kW")
+    assert "carries 6 A on 3 of 3 connectors" in problem["detail"]
+    assert not Limit.objects.exists()
+
+
+def test_a_connector_and_a_node_are_held_to_the_same_rule() -> None:
+    group = make_load_group(limit_kw=10)
+    station = make_station(load_group=group, connectors=2, connector_fields={"fallback_a": 6})
+    connector = station.connectors.first()
+    assert connector is not None
+    client = client_with()
+    raised = client.patch(f"/api/v1/connectors/{connector.pk}/", {"fallback_a": 16}, format="json")
+    is_problem(raised, 409, "limit-exceeded")
+    is_problem(client.patch(f"/api/v1/load-groups/{group.pk}/", {"limit_kw": 8}, format="json"), 409, "limit-exceeded")
+    assert client.patch(f"/api/v1/connectors/{connector.pk}/", {"fallback_a": 0}, format="json").status_code == 200

@@ -327,3 +327,10 @@ def test_a_depot_names_an_algorithm_that_exists(depot: Depot) -> None:
     depot.algorithm = "magic"
     with pytest.raises(ValidationError, match="There is no algorithm 'magic'; choose one of edf"):
         depot.full_clean()
+
+
+def test_steps_limited_by_a_demand_response_event_say_so(depot: Depot, site: LoadGroup) -> None:
+    connector = plugged(site, kwh=90, hours=20, soc=5)
+    start = timezone.now() + timedelta(minutes=50)
+    make_limit(site, limit_kw=8, kind="demand_response", starts_at=start, ends_at=start + timedelta(hours=1))
+    assert "dr_event" in plan_of(run(depot), connector).reasons

@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils import timezone
 
+from charging.models import StationLink
 from depot import audit
 from depot.models import Depot
 from scheduling.demo import garage, yard
@@ -58,7 +59,8 @@ class Command(BaseCommand):
         write_private(var / "demo.json", scene)
 
     def let_rest(self, slugs: Any) -> None:
-        """The chargers of the other demo are not simulated now: nobody plans for them."""
+        """The chargers of the other demo are not simulated now: nobody plans for them or misses them."""
         for depot in Depot.objects.filter(slug__in=list(slugs)):
             put_away(depot, timezone.now())
+            StationLink.objects.filter(station__depot=depot).delete()
             Depot.objects.filter(pk=depot.pk).update(planning_enabled=False)
