@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+
 from charging.exposure import Exposure
 from charging.gate import exposure_of, locked, schedule_in_play
 from charging.models import Command, InstalledProfile, StationLink
@@ -33,33 +35,59 @@ class ClaimedCommand:
 
 def claim_commands(owner: str, now: datetime, *, limit: int = 500) -> list[ClaimedCommand]:
     """Commands that may leave now over sockets of this process: one per station, raises only through the gate."""
-    waiting = (
-        Command.objects.filter(
-            state=State.QUEUED,
-            station__link__owner=owner,
-            station__link__online=True,
-            station__link__registration=StationLink.Registration.ACCEPTED,
-        )
-        .values_list("station__depot_id", "station_id")
-        .distinct()[:limit]
+    waiting = list(waiting_for(owner).select_related("station", "profile").order_by("created_at")[:limit])
+    gated: dict[int, set[int]] = defaultdict(set)
+    for command in waiting:
+        if profile_of(command) is not None:
+            gated[command.station.depot_id].add(command.station_id)
+    behind_the_gate = set().union(*gated.values())
+    plain = [command for command in waiting if command.station_id not in behind_the_gate]
+    claimed = claim_plain(plain, now)
+    for depot_id, stations in gated.items():
+        claimed += claim_in_depot(depot_id, stations, owner, now)
+    return claimed
+
+
+def waiting_for(owner: str) -> QuerySet[Command]:
+    """Queued commands of stations whose socket this process holds and whose line is free (C1)."""
+    outstanding = Command.objects.filter(station=OuterRef("station"), state=State.SENT)
+    return Command.objects.filter(
+        ~Exists(outstanding),
+        state=State.QUEUED,
+        station__link__owner=owner,
+        station__link__online=True,
+        station__link__registration=StationLink.Registration.ACCEPTED,
     )
-    stations: dict[int, set[int]] = defaultdict(set)
-    for depot_id, station_id in waiting:
-        stations[depot_id].add(station_id)
-    return [claimed for depot_id, ids in stations.items() for claimed in claim_in_depot(depot_id, ids, owner, now)]
+
+
+def claim_plain(waiting: Sequence[Command], now: datetime) -> list[ClaimedCommand]:
+    """The oldest command of each station, where none touches power: no budget to lock."""
+    oldest: dict[int, Command] = {}
+    for command in waiting:
+        if command.deadline is not None and command.deadline <= now:
+            expire(command, now)
+        else:
+            oldest.setdefault(command.station_id, command)
+    chosen = Command.objects.filter(pk__in=[command.pk for command in oldest.values()])
+    if not oldest:
+        return []
+    epoch = StationLink.objects.filter(station=OuterRef("station")).values("epoch")
+    chosen.filter(state=State.QUEUED).update(state=State.SENT, sent_at=now, epoch=Subquery(epoch))
+    rows = chosen.filter(state=State.SENT, sent_at=now).select_related("station")
+    return [ClaimedCommand(c.pk, c.station_id, c.station.identity, c.epoch or 0, c.action, c.payload) for c in rows]
 
 
 def claim_in_depot(depot_id: int, station_ids: set[int], owner: str, now: datetime) -> list[ClaimedCommand]:
+    """What may leave to these stations, decided while nobody else can spend the depot's budget."""
     with locked(depot_id):
-        busy = set(
-            Command.objects.filter(station__in=station_ids, state=State.SENT).values_list("station_id", flat=True)
-        )
         queued = list(
-            Command.objects.filter(station__in=station_ids - busy, state=State.QUEUED, station__link__owner=owner)
+            waiting_for(owner)
+            .filter(station__in=station_ids)
             .select_related("station__link", "station__load_group", "connector__station", "profile__session")
             .order_by("created_at")
         )
         claim = _Claim(depot_id, queued, now)
+        busy: set[int] = set()
         for command in sorted(queued, key=claim.order):
             if command.station_id not in busy and (sent := claim.try_to_send(command)) is not None:
                 busy.add(command.station_id)

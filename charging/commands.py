@@ -9,6 +9,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from charging.claiming import ClaimedCommand, claim_commands
@@ -55,15 +56,15 @@ def queue_command(
     """
     checked = encode_request(validate_command(action, payload))
     now = timezone.now()
-    with locked(station.depot_id):
+    limits = schedules_of_command(station, action, checked, now)
+    with locked(station.depot_id) if limits else transaction.atomic():
         refuse_what_endangers_the_limit(station, action, checked, now)
-        limits = schedules_of_command(station, action, checked, now)
         command = create_command(
             station=station,
             connector=limits[0][0] if limits else connector,
             action=action,
             payload=checked,
-            natural_key=natural_key or f"{action}:{uuid.uuid4()}",
+            natural_key=natural_key,
             cause=cause,
             deadline=deadline,
             plan_run=plan_run,

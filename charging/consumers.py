@@ -206,6 +206,7 @@ class ChargerConsumer(AsyncConsumer):
         for command_id in self.session.closed():
             self.process.pump.unanswered(uuid.UUID(command_id))
         self.registered = True
+        self.process.forget_skew(self.station.id)
         self.process.later(partial(reconcile_station, self.station.id, "boot"))
 
     def _resume_reading(self) -> None:

@@ -38,7 +38,8 @@ def reconcile_station(station_id: int, because: str) -> None:
 
 
 def distrust(station: Station) -> None:
-    """After a boot a charger may have forgotten its profiles: nothing is confirmed until it is pushed again (S10)."""
+    """After a boot a charger may have lost its profiles and its clock: nothing holds until it is proven again (S10)."""
+    StationLink.objects.filter(station=station).update(clock_skew_s=None)
     InstalledProfile.objects.filter(station=station, state=InstalledProfile.State.CONFIRMED).update(
         state=InstalledProfile.State.POSSIBLE, verified_at=None
     )

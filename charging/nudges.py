@@ -18,6 +18,7 @@ COMMANDS = "commands"  # {"stations": [pk, ...]}: queued commands wait for these
 LIVE = "live"  # {"depot": pk, "what": "meter" | "status" | "plan" | "command" | "incident" | "reservation"}
 
 _client: redis.Redis | None = None
+_broker_away = False
 
 
 def channel(topic: str) -> str:
@@ -26,13 +27,16 @@ def channel(topic: str) -> str:
 
 def nudge(topic: str, **data: Any) -> None:
     """Publish from synchronous code; a broker that is away only costs the listeners their poll interval."""
-    global _client
+    global _client, _broker_away
     if _client is None:
         _client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
     try:
         _client.publish(channel(topic), json.dumps(data))
+        _broker_away = False
     except redis.RedisError as error:
-        log.warning("nudge lost", topic=topic, error=str(error))
+        if not _broker_away:  # once per outage
+            log.warning("nudges are lost while the broker is away", error=str(error))
+        _broker_away = True
 
 
 async def listen(*topics: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:

@@ -23,24 +23,26 @@ def create_command(
     station: Station,
     action: str,
     payload: dict[str, Any],
-    natural_key: str,
     cause: str,
     now: datetime,
+    natural_key: str | None = None,
     connector: Connector | None = None,
     deadline: datetime | None = None,
     plan_run: uuid.UUID | None = None,
     state: State = State.QUEUED,
 ) -> Command:
-    """The row of a command; a queued older one with the same natural key is superseded."""
-    supersede(Command.objects.filter(station=station, natural_key=natural_key, state=State.QUEUED), now)
-    same_key = Command.objects.filter(station=station, natural_key=natural_key)
-    generation = (same_key.aggregate(newest=Max("generation"))["newest"] or 0) + 1
+    """The row of a command; with a natural key, a queued older one that sets the same is superseded."""
+    generation = 1
+    if natural_key is not None:
+        supersede(Command.objects.filter(station=station, natural_key=natural_key, state=State.QUEUED), now)
+        same_key = Command.objects.filter(station=station, natural_key=natural_key)
+        generation = (same_key.aggregate(newest=Max("generation"))["newest"] or 0) + 1
     command = Command.objects.create(
         station=station,
         connector=connector,
         action=action,
         payload=payload,
-        natural_key=natural_key,
+        natural_key=natural_key or f"{action}:{uuid.uuid4()}",
         generation=generation,
         cause=cause,
         created_at=now,

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from charging.gate import clock_uncertainty_s, schedule_in_play, tolerance_a
 from charging.models import Command, InstalledProfile
+from charging.nudges import COMMANDS, LIVE, nudge
 from charging.outbox import create_command, wake_sender
 from charging.profiles import from_wire
 from depot.incidents import close_incident, raise_incident
@@ -48,8 +49,18 @@ def record_answers(answers: Iterable[Answer]) -> None:
             command = commands.get(answer.command_id)
             if command is not None and command.state in (State.SENT, State.UNKNOWN):
                 record_answer(command, answer)
-    for station_id, depot_id in {(c.station_id, c.station.depot_id) for c in commands.values()}:
-        wake_sender(station_id, depot_id)
+    for depot_id in {command.station.depot_id for command in commands.values()}:
+        nudge(LIVE, depot=depot_id, what="command")
+    freed = {c.station.depot_id for c in commands.values() if getattr(c, "profile", None) is not None}
+    if freed:
+        wake_waiting_raises(freed)
+
+
+def wake_waiting_raises(depots: Iterable[int]) -> None:
+    """A confirmed cut may be what held raises wait for, also at sockets of other processes."""
+    waiting = Command.objects.filter(station__depot__in=depots, state=State.QUEUED)
+    if stations := list(waiting.values_list("station_id", flat=True).distinct()):
+        nudge(COMMANDS, stations=stations)
 
 
 def record_answer(command: Command, answer: Answer) -> None:

@@ -63,6 +63,7 @@ class ChargerProcess:
         self.pump = CommandPump(self)
         self._skew: dict[int, list[float]] = {}
         self._skew_written: dict[int, float] = {}
+        self._heard: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -150,9 +151,16 @@ class ChargerProcess:
         window = self._skew.setdefault(arrival.station.id, [])
         window.append((stamped - arrival.at).total_seconds())
         del window[:-SKEW_WINDOW]
+        self._heard.add(arrival.station.id)
+
+    def forget_skew(self, station_id: int) -> None:
+        """After a boot the charger's clock may be another one: nothing is known of it until it speaks again."""
+        self._skew.pop(station_id, None)
+        self._skew_written.pop(station_id, None)
 
     def _changed_skews(self) -> dict[int, float]:
-        measured = {station_id: max(window) for station_id, window in self._skew.items()}
+        heard, self._heard = self._heard, set()
+        measured = {station_id: max(self._skew[station_id]) for station_id in heard if station_id in self._skew}
         changed = {
             station_id: skew_s
             for station_id, skew_s in measured.items()
@@ -181,7 +189,8 @@ class ChargerProcess:
                     self.announce(partial(nudge, LIVE, depot=depot_id, what="meter"))
             if seen and self.sockets:
                 await self._writer.run(links.note_seen, self.owner, timezone.now())
-                await self._writer.run(links.note_skews, self._changed_skews())
+            if skews := self._changed_skews():
+                await self._writer.run(links.note_skews, skews)
         except DATABASE_GONE as error:
             log.warning("derived state waits for the database", error=str(error))
             self.derivation.put_back(pending)

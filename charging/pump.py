@@ -88,7 +88,8 @@ class CommandPump:
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
             self._wake.clear()
             work = self._process.sockets or self._answers or self._unknown or self._early
             if self._process.away or not work:

@@ -23,6 +23,7 @@ from scheduling.runner import PlanRefused, plan_group
 log = structlog.get_logger(__name__)
 
 VERIFICATION_TAKES = timedelta(seconds=15)
+COMMISSIONING_TAKES = timedelta(seconds=45)  # a new depot's chargers have not connected when it is planned first
 
 
 def plan(depot_id: int, trigger: str) -> PlanRun | None:
@@ -76,8 +77,10 @@ def begin(depot: Depot) -> int:
 
 
 def chargers_are_returning(depot: Depot, now: datetime) -> bool:
-    """Whether a charger has connected so recently that its fallback may not be verified yet."""
-    return StationLink.objects.filter(station__depot=depot, connected_at__gt=now - VERIFICATION_TAKES).exists()
+    """Whether chargers connect at this moment, so that their fallbacks may not be verified yet."""
+    if StationLink.objects.filter(station__depot=depot, connected_at__gt=now - VERIFICATION_TAKES).exists():
+        return True
+    return not depot.plan_runs.filter(started_at__lt=now - COMMISSIONING_TAKES).exists()
 
 
 def failed(depot: Depot, epoch: int, trigger: str, now: datetime, status: PlanRun.Status, message: str) -> PlanRun:

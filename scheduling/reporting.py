@@ -47,8 +47,8 @@ def plan_rows(solution: Solution, visits: dict[EV, Visit]) -> list[Plan]:
 def site_series(depot: Depot, exposure: Exposure, solution: Solution, now: datetime) -> dict[str, Any]:
     """Limit, expected building load and planned charging per node and step, kW; and the price per kWh."""
     horizon = solution.problem.horizon
-    groups = list(depot.load_groups.select_related("depot", "parent"))
     limits = {node.name: horizon.sample(node.kw, combine="min") for node in exposure.nodes}
+    groups = [group for group in depot.load_groups.select_related("depot", "parent") if group.slug in limits]
     nodes = {}
     for group in groups:
         below = [other for other in groups if other.pk == group.pk or group in other.ancestors()]

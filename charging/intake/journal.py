@@ -89,7 +89,8 @@ class GroupCommit:
 
     async def _woken(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), IDLE_FLUSH_S)
+            async with asyncio.timeout(IDLE_FLUSH_S):  # wait_for may swallow a cancellation in Python 3.11
+                await self._wake.wait()
         except TimeoutError:
             self._wake.set()
 

@@ -185,7 +185,7 @@ def _hold_first_free(reservation: Reservation, connectors: Sequence[Connector]) 
 
 def _hold(reservation: Reservation, connector: Connector, period: Period) -> bool:
     """One booking at a time per connector; the database's constraint decides what our own look could not see."""
-    Connector.objects.select_for_update().get(pk=connector.pk)
+    Connector.objects.select_for_update(no_key=True).get(pk=connector.pk)
     if conflicts_on(connector, period, but=reservation.pk):
         return False
     given, reservation.connector = reservation.connector, connector
@@ -216,7 +216,7 @@ def _conflict(
 
 
 def _locked(reservation: Reservation) -> Reservation:
-    return Reservation.objects.select_for_update(of=("self",)).get(pk=reservation.pk)
+    return Reservation.objects.select_for_update(of=("self",), no_key=True).get(pk=reservation.pk)
 
 
 def _record_transition(reservation: Reservation, before: str, *, by: str, reason: str = "") -> None:

@@ -115,7 +115,8 @@ class Canvas:
                 log.exception("picture not drawn", depot=self.depot_id, retry_in_s=POLL_S)
             await asyncio.sleep(max(REST_S, 2 * (time.monotonic() - began)))  # a large depot takes a third of a core
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._dirty.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._dirty.wait()
 
     def _publish(self, drawn: Shared) -> None:
         before: Picture | None = self._shared.picture if self._shared is not None else None

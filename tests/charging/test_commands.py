@@ -21,7 +21,7 @@ from charging.commands import (
     record_timeouts,
 )
 from charging.desired import reconcile_station, retry_fallbacks
-from charging.gate import exposure_of
+from charging.gate import clock_uncertainty_s, exposure_of
 from charging.models import Command, ConnectorState, InstalledProfile, Session
 from charging.profiles import Schedule
 from charging.wire.errors import PayloadError
@@ -402,3 +402,14 @@ def test_s17_a_raw_profile_that_fitted_when_it_was_asked_for_waits_when_the_room
     granted = plan(other, (0, 30.0))
     assert [c.id for c in sent_plans()] == [granted.pk]
     assert state(raw) == "queued"
+
+
+def test_s15_a_clock_that_is_far_off_counts_with_its_whole_error(site: LoadGroup) -> None:
+    connector = charger(site)
+    link = connector.station.link
+    link.clock_skew_s = -900
+    assert clock_uncertainty_s(connector.station) >= 900
+    link.clock_skew_s = 0.4
+    assert clock_uncertainty_s(connector.station) == 5
+    link.clock_skew_s = None
+    assert clock_uncertainty_s(connector.station) == 60
