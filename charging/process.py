@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import socket
@@ -45,6 +46,13 @@ SKEW_NEWS_S = 1.0
 Job = Callable[[], object]
 
 
+def collect_garbage_less_often() -> None:
+    """Frames live for milliseconds and hold no cycles: looking for some every 700 objects costs a tenth of the CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 class ChargerProcess:
     """Sockets by station, and the tasks that serve all of them."""
 
@@ -67,6 +75,7 @@ class ChargerProcess:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
+        collect_garbage_less_often()
         self.journal.start()
         self.pump.start()
         self._tasks = [

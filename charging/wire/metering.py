@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -31,12 +32,13 @@ MAX_EXPONENT: Final = 15
 SAMPLES_TO_TELL_PHASES: Final = 3
 LEAST_CURRENT_A: Final = 1
 
+ONE: Final = Decimal(1)
 # Factor to Wh, W, A, V or percent, by unit in lower case. A unit of another kind of quantity is not listed.
-_ENERGY_UNITS: Final = MappingProxyType({"wh": Decimal(1), "kwh": Decimal(1000), "mwh": Decimal(1_000_000)})
-_POWER_UNITS: Final = MappingProxyType({"w": Decimal(1), "kw": Decimal(1000), "va": Decimal(1), "kva": Decimal(1000)})
-_CURRENT_UNITS: Final = MappingProxyType({"a": Decimal(1), "ma": Decimal("0.001")})
-_VOLTAGE_UNITS: Final = MappingProxyType({"v": Decimal(1), "kv": Decimal(1000), "mv": Decimal("0.001")})
-_PERCENT_UNITS: Final = MappingProxyType({"percent": Decimal(1), "%": Decimal(1)})
+_ENERGY_UNITS: Final = MappingProxyType({"wh": ONE, "kwh": Decimal(1000), "mwh": Decimal(1_000_000)})
+_POWER_UNITS: Final = MappingProxyType({"w": ONE, "kw": Decimal(1000), "va": ONE, "kva": Decimal(1000)})
+_CURRENT_UNITS: Final = MappingProxyType({"a": ONE, "ma": Decimal("0.001")})
+_VOLTAGE_UNITS: Final = MappingProxyType({"v": ONE, "kv": Decimal(1000), "mv": Decimal("0.001")})
+_PERCENT_UNITS: Final = MappingProxyType({"percent": ONE, "%": ONE})
 UNITS: Final[Mapping[str, Mapping[str, Decimal]]] = {
     ENERGY: _ENERGY_UNITS,
     POWER: _POWER_UNITS,
@@ -152,13 +154,20 @@ def _readings(values: Iterable[SampledValue], flags: set[str]) -> Readings:
         measurand = value.measurand or ENERGY
         if measurand not in WANTED or value.format == "SignedData":
             continue
-        factor = UNITS[measurand].get(value.unit.strip().lower()) if value.unit else Decimal(1)
+        factor = _factor(measurand, value.unit)
         number = number_of(value.value)
         if number is None or factor is None:
             flags.add("unreadable" if number is None else "unit")
             continue
-        readings.setdefault(measurand, []).append(_Reading(number * factor, value.phase, value.location or "Outlet"))
+        in_base_unit = number if factor is ONE else number * factor
+        readings.setdefault(measurand, []).append(_Reading(in_base_unit, value.phase, value.location or "Outlet"))
     return {measurand: _most_trusted(found) for measurand, found in readings.items()}
+
+
+@lru_cache(maxsize=256)
+def _factor(measurand: str, unit: str | None) -> Decimal | None:
+    """From the unit to Wh, W, A, V or percent; None where the unit belongs to another kind of quantity."""
+    return UNITS[measurand].get(unit.strip().lower()) if unit else ONE
 
 
 def number_of(text: str) -> Decimal | None:
@@ -228,6 +237,7 @@ def _per_phase(readings: list[_Reading], rotation: str) -> Phases | None:
     return (phases[0], phases[1], phases[2]) if found else None
 
 
+@lru_cache(maxsize=64)
 def _grid_order(rotation: str) -> tuple[int, int, int]:
     """Grid phase of the charger's L1, L2, L3 by ConnectorPhaseRotation; unknown rotations count as none."""
     if sorted(rotation) != ["R", "S", "T"]:
