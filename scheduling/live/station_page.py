@@ -151,7 +151,7 @@ def profile_row(profile: InstalledProfile, now: datetime) -> ProfileRow:
     current = current_in(profile.periods, (now - profile.starts_at).total_seconds())
     return ProfileRow(
         slot=profile.get_slot_display(),
-        state=profile.get_state_display(),
+        state="Replaced" if profile.replaced_at is not None else profile.get_state_display(),
         tone=tones.get(InstalledProfile.State(profile.state), "plain"),
         starts_at=profile.starts_at,
         ends_at=profile.ends_at,
