@@ -19,7 +19,7 @@ VICTIMS = ("web", "worker") if ON_SERVICES else ("web", "worker", "broker")
 RESTLESS = "E2E-8"
 RECOVERED_WITHIN_S = 90.0
 MAY_BE_SAID = (  # while the broker is away, and by nobody else
-    *("nudges interrupted", "nudge lost", "plan not queued"),
+    *("nudges interrupted", "nudges are lost", "plan not queued"),
     *("Connection to broker lost", "Cannot connect to redis", "after a connection loss", "beat: Connection error"),
     "'NoneType' object has no attribute 'hostname'",  # Celery's worker may trip over the lost connection and restart
 )
