@@ -8,7 +8,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from charging import commands, desired, links
+from charging import commands, desired, links, retention
 
 log = structlog.get_logger(__name__)
 
@@ -26,3 +26,11 @@ def watch_chargers() -> None:
         log.warning("chargers lost", silent=silent, missing=missing)
     commands.housekeep(now)
     desired.retry_fallbacks(now)
+
+
+@shared_task(name="charging.forget_old_records", ignore_result=True)
+def forget_old_records() -> None:
+    """Frames and settled commands past their time."""
+    gone = retention.forget_old_records(timezone.now())
+    if any(gone.values()):
+        log.info("old records deleted", **gone)

@@ -127,6 +127,8 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "plan": {"task": "scheduling.plan_due_depots", "schedule": 5.0, "options": {"expires": 4}},
     "reservations": {"task": "depot.advance_reservations", "schedule": 30.0, "options": {"expires": 25}},
     "watch-chargers": {"task": "charging.watch_chargers", "schedule": 15.0, "options": {"expires": 14}},
+    "forget-records": {"task": "charging.forget_old_records", "schedule": 3600.0, "options": {"expires": 3000}},
+    "forget-runs": {"task": "scheduling.forget_old_runs", "schedule": 3600.0, "options": {"expires": 3000}},
 }
 
 AUTH_USER_MODEL = "depot.User"
@@ -256,6 +258,9 @@ OCPP_HEARTBEAT_INTERVAL_S = env_int("OCPP_HEARTBEAT_INTERVAL_S", 300)
 OCPP_SETTLE_S = env_int("OCPP_SETTLE_S", 15)
 OCPP_METER_INTERVAL_S = env_int("OCPP_METER_INTERVAL_S", 10)
 OCPP_SHED_LOAD_AFTER = env_int("OCPP_SHED_LOAD_AFTER", 50_000)
+
+FRAME_RETENTION_DAYS = env_int("FRAME_RETENTION_DAYS", 14)
+PLAN_RETENTION_DAYS = env_int("PLAN_RETENTION_DAYS", 30)
 
 LOGGING_CONFIG = None
 configure_logging(debug=DEBUG or DEMO)

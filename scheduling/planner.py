@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 import structlog
+from django.conf import settings
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from charging.models import StationLink
 from charging.nudges import LIVE, nudge
+from charging.retention import delete_in_rounds
 from depot.incidents import close_incident, raise_incident
 from depot.models import Depot
 from scheduling.depot_translation import DepotTranslation, Superseded
@@ -127,3 +130,10 @@ def report_shortfalls(depot: Depot, run: PlanRun) -> None:
         # Their worst case counts until returning chargers are verified: a shortfall of these seconds says nothing yet.
         open_new=not chargers_are_returning(depot, run.started_at),
     )
+
+
+def forget_old_runs(now: datetime) -> int:
+    """Delete runs older than the retention, except the plan that is in force; returns how many went."""
+    newest = PlanRun.objects.filter(depot=OuterRef("depot"), status=PlanRun.Status.PUBLISHED).order_by("-started_at")
+    old = PlanRun.objects.filter(started_at__lt=now - timedelta(days=settings.PLAN_RETENTION_DAYS))
+    return delete_in_rounds(old.exclude(pk__in=Subquery(newest.values("pk")[:1])).order_by("started_at"))

@@ -18,6 +18,12 @@ def plan_depot(depot_id: int, because: str) -> None:
     planner.plan(depot_id, because)
 
 
+@shared_task(name="scheduling.forget_old_runs")
+def forget_old_runs() -> None:
+    """Runs past their time, with their plans; the newest published one of each depot stays."""
+    planner.forget_old_runs(timezone.now())
+
+
 @shared_task(name="scheduling.plan_due_depots")
 def plan_due_depots() -> None:
     triggers.request_due_plans(timezone.now())

@@ -341,3 +341,13 @@ def test_steps_limited_by_a_demand_response_event_say_so(depot: Depot, site: Loa
     start = timezone.now() + timedelta(minutes=50)
     make_limit(site, limit_kw=8, kind="demand_response", starts_at=start, ends_at=start + timedelta(hours=1))
     assert "dr_event" in plan_of(run(depot), connector).reasons
+
+
+def test_old_runs_are_forgotten_but_never_the_plan_in_force(depot: Depot, site: LoadGroup) -> None:
+    plugged(site)
+    old, newest = run(depot), run(depot)
+    PlanRun.objects.update(started_at=timezone.now() - timedelta(days=31))
+    PlanRun.objects.filter(pk=newest.pk).update(started_at=timezone.now() - timedelta(days=30, hours=1))
+    assert planner.forget_old_runs(timezone.now()) == 1
+    assert not PlanRun.objects.filter(pk=old.pk).exists()
+    assert newest.plans.count() == 1
