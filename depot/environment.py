@@ -46,7 +46,7 @@ def env_list(name: str, default: list[str] | None = None) -> list[str]:
     return [part.strip() for part in raw.split(",") if part.strip()] or list(default or [])
 
 
-def database_from_url(url: str, *, var: Path) -> dict[str, Any]:
+def database_from_url(url: str, *, var: Path, pool_size: int = 20) -> dict[str, Any]:
     """Django database settings of a `postgres://` URL; without one, SQLite in the var folder (WAL, IMMEDIATE)."""
     if not url:
         return sqlite_database(var / "depot.sqlite3")
@@ -62,9 +62,10 @@ def database_from_url(url: str, *, var: Path) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
-        "CONN_MAX_AGE": 60,
+        # Under ASGI requests come in ever new threads: kept connections would pile up, a pool is shared and bounded.
+        "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": dict(parse_qsl(parts.query)),
+        "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": {"min_size": 1, "max_size": pool_size, "timeout": 5}},
     }
 
 

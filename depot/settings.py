@@ -89,7 +89,9 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": database_from_url(env_text("DATABASE_URL"), var=VAR)}
+DATABASES = {
+    "default": database_from_url(env_text("DATABASE_URL"), var=VAR, pool_size=env_int("DATABASE_POOL_SIZE", 20))
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = redis_url_from(env_text("REDIS_URL"), var=VAR)
 REDIS_PREFIX = env_text("REDIS_PREFIX", "fleet-depot")
