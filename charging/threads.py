@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import connections
 
+KEPT_BETWEEN_JOBS_S = 5.0  # a busy thread keeps its connection; a longer pause gives it back to the pool to be checked
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -34,14 +36,18 @@ class DatabaseThreads:
         self._pool.submit(self._job, partial(job, *args, **kwargs))
 
     def _job(self, job: Callable[[], R]) -> R:
-        if not hasattr(self._local, "known"):
-            self._local.known = True
+        if not hasattr(self._local, "used_at"):
+            self._local.used_at = 0.0
             with self._lock:
                 self._opened.extend(connections.all())
+        idle = time.monotonic() - self._local.used_at > KEPT_BETWEEN_JOBS_S
         for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:
+            if (idle or connection.errors_occurred) and not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
-        return job()
+        try:
+            return job()
+        finally:
+            self._local.used_at = time.monotonic()
 
     def stop(self) -> None:
         """Finish what was submitted and close the threads' connections."""
