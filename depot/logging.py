@@ -96,6 +96,7 @@ def stdlib_config(*, console: bool, level: str) -> dict[str, Any]:
             "celery.worker.strategy": quiet,
             "celery.app.trace": quiet,
             "django.request": {"level": "ERROR", "filters": ["unexpected"]},
+            "psycopg.pool": {"level": "CRITICAL"},  # who waits for a connection gets the error, and logs it
             "websockets": quiet,
         },
     }
