@@ -45,5 +45,5 @@ def seed_demo(*, scenario: str, api_key: str) -> None:
 def close_connections() -> None:
     """No child may inherit a database connection."""
     connections.close_all()
-    if connection.vendor == "postgresql":
-        connection.close_pool()
+    if close_pool := getattr(connection, "close_pool", None):  # PostgreSQL's alone
+        close_pool()
