@@ -209,8 +209,8 @@ def latency_rows(name: str, found: list[float]) -> list[Row]:
     ]
 
 
-def one_process(label: str, env: dict[str, str]) -> list[Row]:
-    """All figures of one web process on the database that `env` names."""
+def one_process(label: str, env: dict[str, str], *, bare_us: float) -> list[Row]:
+    """All figures of one web process on the database that `env` names; `bare_us` is what the echo needs a message."""
     run = [sys.executable, "manage.py", "migrate", "-v", "0"]
     subprocess.run(run, cwd=ROOT, env=env, check=True)
     subprocess.run([sys.executable, "-c", SEED], cwd=ROOT, env=env, check=True)
@@ -224,6 +224,7 @@ def one_process(label: str, env: dict[str, str]) -> list[Row]:
         rate, cost = flat_out(chargers, server.pid)
         rows.append(Row(f"{label}: durable MeterValues", round(rate), "msg/s", f"{BUSY} chargers, one CALL each"))
         rows.append(Row(f"{label}: CPU of the web process", round(cost, 1), "us/msg"))
+        rows.append(Row(f"{label}: CPU of the web process / bare echo", round(cost / bare_us, 2), "x"))
         worker = Lines([sys.executable, "-c", WORKER], env)
         try:
             worker.read()
@@ -285,11 +286,13 @@ def run() -> list[Row]:
             "FLEET_DEPOT_LOG_LEVEL": "WARNING",
             "REDIS_URL": redis_url,
         }
+        (Path(name) / "static").mkdir()
         rows = bare_echo(env)
-        rows += one_process("SQLite", env)
+        bare_us = rows[-1].value
+        rows += one_process("SQLite", env, bare_us=bare_us)
         if given.startswith("postgres"):
             with scratch_database(given) as url:
-                rows += one_process("PostgreSQL", {**env, "DATABASE_URL": url})
+                rows += one_process("PostgreSQL", {**env, "DATABASE_URL": url}, bare_us=bare_us)
         return rows
 
 

@@ -21,7 +21,6 @@ PAGES = sorted(
 CODE = re.compile(r"`([^`\n]+)`")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s:]*)(?:#([^)\s]+))?\)")
-MEASURED = {"docs/performance.md"}  # appears with the first measurement
 
 
 def commands_of(path: Path) -> str:
@@ -56,8 +55,6 @@ def test_every_management_command_exists(page: Path) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
         found = (page.parent / target).resolve() if target else page
-        if str(found.relative_to(ROOT)) in MEASURED:
-            continue
         assert found.exists(), f"{page.name} links to {target}"
         assert not anchor or anchor in anchors(found), f"{page.name} links to {target}#{anchor}"
 
