@@ -413,3 +413,11 @@ def test_s15_a_clock_that_is_far_off_counts_with_its_whole_error(site: LoadGroup
     assert clock_uncertainty_s(connector.station) == 5
     link.clock_skew_s = None
     assert clock_uncertainty_s(connector.station) == 60
+
+
+def test_a_manual_station_may_be_sent_anything(site: LoadGroup) -> None:
+    station = charger(site, confirmed=False, manual=True).station
+    for payload in (raw_profile(32), {**raw_profile(32), "connectorId": 9}, raw_profile(6, stackLevel=0)):
+        queue_command(station=station, action="SetChargingProfile", payload=payload, cause="API")
+    queue_command(station=station, action="ClearChargingProfile", payload={}, cause="API")
+    assert len(answer_all({"status": "Accepted"})) == 4
