@@ -19,8 +19,7 @@ from charging.profiles import START_IN_THE_PAST, Schedule, merged
 
 FloatArray = NDArray[np.float64]
 SITE_PHASES = 3
-EPSILON_KW = 1e-6
-EPSILON_A = 1e-6
+EPSILON = 1e-6  # kW or A
 CLOCK_DIGITS = 3  # instants are kept to the millisecond, so that equal ones make one cell
 
 
@@ -124,7 +123,7 @@ class Exposure:
         """Why this schedule may not leave, or None. A schedule that raises nothing is always allowed (S1)."""
         row = self._rows[key]
         more_a = self._raise_of(row, schedule)
-        higher = more_a > EPSILON_A
+        higher = more_a > EPSILON
         if not higher.any():
             return None
         found = (self._first_excess(name, more_a, row, higher) for name in self._path(row))
@@ -178,7 +177,7 @@ class Exposure:
         """Whether `wanted` lies below `held` somewhere above the connector's floor."""
         facts = self.connectors[self._rows[key]]
         lower = np.maximum(self._evaluate(wanted, facts), facts.floor_a)
-        return bool((self._evaluate(held, facts) > lower + EPSILON_A).any())
+        return bool((self._evaluate(held, facts) > lower + EPSILON).any())
 
     # --- grid ---------------------------------------------------------------------------------------------------
 
@@ -259,14 +258,14 @@ class Exposure:
         """The worst instant among `cells` at which a node would be over its limit with `more_a` at connector `row`."""
         weight = 0.0 if row is None else self._weights[row]
         phases = np.zeros(SITE_PHASES) if row is None else self._phases[row]
-        sums = [(self._load_kw[name] + weight * more_a, self._kw[name] + EPSILON_KW, "kW")]
+        sums = [(self._load_kw[name] + weight * more_a, self._kw[name], "kW")]
         if name in self._ampere:
             loads = self._load_a[name] + np.outer(phases, more_a)
-            sums += [(load, self._ampere[name] + EPSILON_A, "A") for load in loads]
+            sums += [(load, self._ampere[name], "A") for load in loads]
         for load, limit, unit in sums:
             over = np.where(cells, load - limit, -np.inf)
             worst = int(np.argmax(over))
-            if over[worst] > 0:
+            if over[worst] > EPSILON:
                 at = self.now + timedelta(seconds=self._cells[worst])
                 return Refusal(name, at, float(load[worst]), float(limit[worst]), unit)
         return None
