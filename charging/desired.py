@@ -40,7 +40,11 @@ def reconcile_station(station_id: int, because: str) -> None:
 def distrust(station: Station) -> None:
     """After a boot a charger may have lost its profiles and its clock: nothing holds until it is proven again (S10)."""
     StationLink.objects.filter(station=station).update(clock_skew_s=None)
-    InstalledProfile.objects.filter(station=station, state=InstalledProfile.State.CONFIRMED).update(
+    link = StationLink.objects.filter(station=station).first()
+    booted_at = link.booted_at if link is not None and link.booted_at is not None else timezone.now()
+    # What was confirmed after the boot, while this waited its turn, was confirmed by the charger as it is now.
+    earlier = InstalledProfile.objects.filter(station=station, confirmed_at__lt=booted_at)
+    earlier.filter(state=InstalledProfile.State.CONFIRMED).update(
         state=InstalledProfile.State.POSSIBLE, verified_at=None
     )
 

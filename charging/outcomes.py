@@ -182,7 +182,7 @@ def compare_composite(command: Command, at: datetime) -> None:
         InstalledProfile.objects.filter(
             station_id=command.station_id,
             number=connector.number,
-            state=InstalledProfile.State.CONFIRMED,
+            state__in=InstalledProfile.COUNTED,
             replaced_at__isnull=True,
         ).select_related("command", "session")
     )
@@ -192,6 +192,8 @@ def compare_composite(command: Command, at: datetime) -> None:
     if claimed is None or not relevant or any(row.slot == InstalledProfile.Slot.MANUAL for row in rows):
         return
     newest = max(relevant, key=lambda row: row.sent_at or row.starts_at)
+    if newest.state != InstalledProfile.State.CONFIRMED:
+        return  # it may hold this one or an older one: the reading proves neither obedience nor the opposite
     spread = timedelta(seconds=clock_uncertainty_s(command.station))
     schedule = schedule_in_play(newest)
     moments = [at - spread, at, at + spread, *(c for c in schedule.changes() if abs(c - at) <= spread)]

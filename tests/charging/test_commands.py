@@ -20,9 +20,9 @@ from charging.commands import (
     record_answers,
     record_timeouts,
 )
-from charging.desired import reconcile_station, retry_fallbacks
+from charging.desired import read_back, reconcile_station, retry_fallbacks
 from charging.gate import clock_uncertainty_s, exposure_of
-from charging.models import Command, ConnectorState, InstalledProfile, Session
+from charging.models import Command, ConnectorState, InstalledProfile, Session, StationLink
 from charging.profiles import Schedule
 from charging.wire.errors import PayloadError
 from depot.models import Connector, Depot, Incident, LoadGroup
@@ -99,6 +99,7 @@ def test_s10_an_unverified_charger_counts_at_its_hardware_maximum(site: LoadGrou
 
 def test_s10_a_boot_takes_the_proof_away(site: LoadGroup) -> None:
     connector = charger(site)
+    StationLink.objects.update(booted_at=timezone.now())
     reconcile_station(connector.station_id, "boot")
     assert worst_kw(site.depot, connector) == pytest.approx(32 * KW_PER_A)
 
@@ -421,3 +422,27 @@ def test_a_manual_station_may_be_sent_anything(site: LoadGroup) -> None:
         queue_command(station=station, action="SetChargingProfile", payload=payload, cause="API")
     queue_command(station=station, action="ClearChargingProfile", payload={}, cause="API")
     assert len(answer_all({"status": "Accepted"})) == 4
+
+
+def test_a_reading_proves_nothing_while_a_newer_plan_may_be_in_force(site: LoadGroup) -> None:
+    connector = charger(site)
+    command = plan(connector, (0, 20.0))
+    (sent,) = sent_plans()
+    record_timeouts([sent.id], timezone.now())
+    read_back(connector.station, timezone.now())
+    (reading,) = claim_commands(OWNER, timezone.now())
+    record_answers([Answer(reading.id, timezone.now(), composite(20.0))])
+    assert state(command) == "unknown"
+    assert not Incident.objects.filter(type="profile.ignored").exists()
+
+
+def test_s10_what_a_charger_confirmed_after_its_boot_stays_confirmed(site: LoadGroup) -> None:
+    connector = charger(site)
+    plan(connector, (0, 20.0))
+    accept(sent_plans())
+    StationLink.objects.update(booted_at=timezone.now() - timedelta(minutes=1))
+    reconcile_station(connector.station_id, "boot")
+    assert worst_kw(site.depot, connector, settled()) == pytest.approx(20 * KW_PER_A)
+    StationLink.objects.update(booted_at=timezone.now() + timedelta(seconds=1))
+    reconcile_station(connector.station_id, "boot")
+    assert worst_kw(site.depot, connector, settled()) == pytest.approx(32 * KW_PER_A)
