@@ -103,7 +103,7 @@ def test_ctrl_c_leaves_nothing_behind(busy_depot: SmallDepot) -> None:
 
 
 def book(depot: SmallDepot, vehicle: str, identity: str) -> dict[str, Any]:
-    """An urgent booking from now to a border of the plan's steps: at any time of day it needs nearly all of its stay."""
+    """An urgent booking from now to a border of the plan's steps: at any time it needs nearly all of its stay."""
     now = datetime.now(UTC)
     ends_at = datetime.fromtimestamp(((now + 3 * QUARTER).timestamp() // 900 + 1) * 900, UTC)
     stay_h = (ends_at - now).total_seconds() / 3600
