@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
 from channels.consumer import AsyncConsumer
 from django.conf import settings
@@ -25,6 +24,7 @@ from charging.intake.journal import DATABASE_GONE
 from charging.intake.meaning import meaning_of
 from charging.nudges import LIVE, nudge
 from charging.wire import session as rpc
+from charging.wire.decoding import stored_form
 
 log = structlog.get_logger(__name__)
 
@@ -170,7 +170,7 @@ class ChargerConsumer(AsyncConsumer):
             Answer(
                 command_id=uuid.UUID(event.command_id),
                 at=arrival.at,
-                result=None if event.result is None else _object(event.result),
+                result=None if event.result is None else stored_form(event.result),
                 error_code=storable(error.code, 40) if error else "",
                 error_description=storable(error.description, 300) if error else "",
                 late=event.late,
@@ -304,12 +304,3 @@ class _Continued:
                 self.waits_for = resume()
             except StopIteration:
                 return
-
-
-def _object(payload: bytes | dict[str, object]) -> dict[str, Any]:
-    """An answer's payload for a JSON column; text that PostgreSQL refuses is replaced."""
-    if isinstance(payload, dict):
-        found = msgspec.to_builtins(payload)
-    else:
-        found = msgspec.json.decode(payload.replace(b"\\u0000", b"\\ufffd"))
-    return found if isinstance(found, dict) else {}

@@ -170,6 +170,17 @@ def test_p28_junk_costs_nothing_but_a_row_in_the_journal(server: Server) -> None
         assert stored[raw], f"{raw[:50]!r} was taken without a word"
 
 
+@pytest.mark.parametrize("number", ["1e400", "NaN", '"a\\u0000b"', '"\\ud800"'])
+def test_p28_an_answer_with_an_odd_value_is_recorded_and_the_socket_stays(server: Server, number: str) -> None:
+    station = make_station(manual=True)
+    with server.booted(station.identity) as charger:
+        command = queue_command(station=station, action="ClearCache", payload={}, cause="test")
+        call = charger.next_command("ClearCache")
+        charger.say(f'[3, "{call[1]}", {{"status": "Accepted", "odd": {number}}}]')
+        until(lambda: Command.objects.get(pk=command.pk).state == "accepted")
+        assert "currentTime" in charger.call("Heartbeat", {})
+
+
 def test_p28_any_text_survives_in_a_transaction(server: Server) -> None:
     station = make_station()
     with server.booted(station.identity) as charger:
