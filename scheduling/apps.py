@@ -8,8 +8,8 @@ class SchedulingConfig(AppConfig):
     def ready(self) -> None:
         from depot.algorithms import register_algorithms
         from scheduling import triggers  # noqa: F401  (listens to what changes a plan's inputs)
-        from scheduling.engine import ALGORITHMS
+        from scheduling.engine import algorithm_names
         from scheduling.live import receivers
 
-        register_algorithms(ALGORITHMS)
+        register_algorithms(algorithm_names())
         receivers.connect()

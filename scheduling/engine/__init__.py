@@ -8,8 +8,9 @@ from scheduling.engine.checker import Violation, check
 from scheduling.engine.ev import EV, ChargingRateUnit
 from scheduling.engine.horizon import Horizon, round_down_datetime
 from scheduling.engine.problem import Problem
-from scheduling.engine.registry import ALGORITHMS, algorithm
+from scheduling.engine.registry import ALGORITHMS, algorithm, algorithm_names
 from scheduling.engine.shortfall import Shortfall
+from scheduling.engine.site import Battery, DemandCharge, Dispatch, Site
 from scheduling.engine.solution import Solution
 from scheduling.engine.tree import Node, PowerTree
 
@@ -17,16 +18,21 @@ __all__ = [
     "ALGORITHMS",
     "EV",
     "Algorithm",
+    "Battery",
     "ChargingRateUnit",
+    "DemandCharge",
+    "Dispatch",
     "Horizon",
     "Node",
     "Options",
     "PowerTree",
     "Problem",
     "Shortfall",
+    "Site",
     "Solution",
     "Violation",
     "algorithm",
+    "algorithm_names",
     "check",
     "round_down_datetime",
 ]

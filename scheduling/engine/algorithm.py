@@ -18,6 +18,7 @@ from scheduling.engine.ev import EV, ChargingRateUnit
 from scheduling.engine.horizon import DEFAULT_RESOLUTION, Horizon
 from scheduling.engine.problem import Problem
 from scheduling.engine.shortfall import deferred_of, shortfalls_of
+from scheduling.engine.site import Dispatch, Site
 from scheduling.engine.solution import Solution
 from scheduling.engine.tree import PowerTree
 
@@ -30,7 +31,9 @@ class Options:
     """Step length where only a list of limits is given."""
     solver: Literal["HiGHS", "CBC"] = "HiGHS"
     time_limit_s: float = 20.0
-    """Most that the solver may take before the greedy plan is used instead."""
+    """Time budget of a run: what is not proven by then is replaced by the best plan at hand."""
+    stable: bool = True
+    """Keep what the plan in force promised where that costs next to nothing."""
 
 
 class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ sees to it
@@ -49,6 +52,7 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
         horizon: Horizon | None = None,
         tree: PowerTree | None = None,
         price_per_kwh: Sequence[float] | FloatArray | None = None,
+        site: Site | None = None,
         options: Options | None = None,
     ) -> None:
         cls = type(self)
@@ -60,11 +64,12 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
         self.now = now or self.horizon.start
         self.tree = tree or self._tree_of(peak_power_demand)
         self.peak_power_demand = [] if peak_power_demand is None else [float(limit) for limit in peak_power_demand]
-        self.problem = Problem.of(self.evs, self.horizon, self.tree, price_per_kwh)
+        self.problem = Problem.of(self.evs, self.horizon, self.tree, price_per_kwh, site)
         # Algorithms see the vehicles in the order of their ids, so the order of the input changes nothing.
         self._by_id = np.array(sorted(range(len(self.evs)), key=self._id_of), dtype=np.int64)
         self.status = "heuristic"
         self.seconds: dict[str, float] = {}
+        self.dispatch: Dispatch | None = None  # what the plan does with battery and sun, if `allocate` decides that
         self._result: Solution | None = None
         for ev in self.evs:
             ev.horizon, ev.power = self.horizon, np.zeros(self.horizon.steps)
@@ -75,7 +80,7 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
 
     def calculate(self) -> None:
         """Fill `ev.power` of every vehicle and `result`; an impossible need becomes a shortfall, never an exception."""
-        self.status, self.seconds = "heuristic", {}
+        self.status, self.seconds, self.dispatch = "heuristic", {}, None
         with self.stage("total"):
             power = self.problem.zeros()
             if self.evs:
@@ -125,6 +130,7 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
             deferred=deferred_of(self.problem),
             violations=violations,
             seconds=dict(self.seconds),
+            dispatch=self.dispatch,
         )
 
     def _id_of(self, row: int) -> tuple[bool, int | str]:

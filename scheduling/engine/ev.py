@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,11 @@ CHARGING_PROFILE_KIND = "Absolute"
 
 def _no_power() -> FloatArray:
     return np.zeros(0)
+
+
+def _is_rising(taper: tuple[tuple[float, float], ...]) -> bool:
+    socs = [soc for soc, _ in taper]
+    return all(math.isfinite(x) and x >= 0 for pair in taper for x in pair) and socs == sorted(set(socs))
 
 
 @dataclass(eq=False)
@@ -60,17 +65,41 @@ class EV:
     efficiency: float = 1.0
     in_force: FloatArray | None = field(default=None, repr=False)
     """The plan in force, kW per step; replanning keeps to it where that costs nothing."""
+    minimum_energy: float | None = None
+    """The needed part of `energy`; the rest is desired and served after everybody's minimum. None: all of it."""
+    arrival_latest: datetime | None = None
+    """Until when an uncertain arrival may be delayed: the plan avoids the time before where the need allows it."""
+    departure_margin: timedelta = timedelta(0)
+    """Time before the departure by which it should be ready: used only for energy that would be missing else."""
+    min_on: timedelta = timedelta(0)
+    """Shortest time of charging without a pause."""
+    min_off: timedelta = timedelta(0)
+    """Shortest pause."""
+    taper: tuple[tuple[float, float], ...] = ()
+    """Most power by state of charge as (SoC %, kW at the outlet), rising SoC; needs `soc` and `battery_kwh`."""
+    discharge_power: float = 0.0
+    """Most it may give back while plugged in, kW (vehicle-to-grid); needs `soc` and `battery_kwh`."""
+    least_soc: float = 0.0
+    """State of charge that giving back never goes below, %."""
+    cycle_cost_per_kwh: float = 0.0
+    """Money for wear per kWh given back."""
+    hold: Literal["", "fault", "override"] = ""
+    """Not to be planned: the charger has a fault, or an operator has taken it over."""
     horizon: Horizon | None = field(default=None, repr=False)
     """Time grid of `power`; set by the algorithm."""
 
     def __post_init__(self) -> None:
         self.arrival_time = require_aware(self.arrival_time, f"Arrival of vehicle {self.ev_id}")
         self.departure_time = require_aware(self.departure_time, f"Departure of vehicle {self.ev_id}")
+        if self.arrival_latest is not None:
+            self.arrival_latest = require_aware(self.arrival_latest, f"Latest arrival of vehicle {self.ev_id}")
         if wrong := "; ".join(self._defects()):
             raise ValueError(f"Vehicle {self.ev_id}: {wrong}.")
 
     def _defects(self) -> list[str]:
-        numbers = (self.min_power, self.max_power, self.energy, self.voltage, self.free_power, self.efficiency)
+        numbers = [self.min_power, self.max_power, self.energy, self.voltage, self.free_power, self.efficiency]
+        numbers += [self.minimum_energy or 0.0, self.discharge_power, self.least_soc, self.cycle_cost_per_kwh]
+        needs_state = bool(self.taper) or self.discharge_power > 0
         if not all(map(math.isfinite, numbers)):
             return ["every number must be finite"]
         rules = (
@@ -86,6 +115,29 @@ class EV:
             ),
             (self.free_power >= 0, f"fallback {self.free_power} kW is negative"),
             (0 < self.efficiency <= 1, f"efficiency {self.efficiency} is not in (0, 1]"),
+            (
+                0 <= (self.minimum_energy or 0.0) <= self.energy + 1e-9,
+                f"minimum energy {self.minimum_energy} is not between 0 and the {self.energy} asked for",
+            ),
+            (
+                self.arrival_latest is None or self.arrival_latest >= self.arrival_time,
+                f"latest arrival {self.arrival_latest} is before the expected one",
+            ),
+            (min(self.departure_margin, self.min_on, self.min_off) >= timedelta(0), "a duration is negative"),
+            (self.discharge_power >= 0, f"discharge power {self.discharge_power} is negative"),
+            (0 <= self.least_soc <= 100, f"least state of charge {self.least_soc} % is not between 0 and 100"),
+            (self.cycle_cost_per_kwh >= 0, f"cycle cost {self.cycle_cost_per_kwh} is negative"),
+            (self.soc is None or 0 <= self.soc <= 100, f"state of charge {self.soc} % is not between 0 and 100"),
+            (self.battery_kwh is None or self.battery_kwh > 0, f"battery {self.battery_kwh} kWh must be above zero"),
+            (
+                not needs_state or (self.soc is not None and self.battery_kwh is not None),
+                "taper and giving back need its state of charge and battery size",
+            ),
+            (
+                _is_rising(self.taper),
+                f"taper {self.taper} is not made of (SoC %, kW) with rising SoC",
+            ),
+            (self.hold in ("", "fault", "override"), f"hold {self.hold!r} is not fault or override"),
         )
         return [sentence for fulfilled, sentence in rules if not fulfilled]
 
@@ -113,7 +165,7 @@ class EV:
             assert self.horizon is not None
             return self.horizon
         if self.horizon is not None:
-            return Horizon(now, self.horizon.resolution, self.horizon.steps)
+            return Horizon(now, self.horizon.resolution, len(self.power) or self.horizon.steps)
         return Horizon(now, steps=len(self.power) or 96)
 
     def arrival_index(self, now: datetime | None = None, horizon: Horizon | None = None) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from scheduling.engine.arrays import FloatArray
 
 DEFAULT_RESOLUTION = timedelta(minutes=15)
+SHORTEST_STEP = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,11 +29,56 @@ def require_aware(instant: datetime, what: str) -> datetime:
 
 @dataclass(frozen=True)
 class Horizon:
-    """Steps from `start`: the first ends at the next multiple of `resolution` since the epoch, others are whole."""
+    """Steps from `start`: the first ends at the next multiple of `resolution` since the epoch, others are whole.
+
+    `between` and `graded` make steps of different lengths.
+    """
 
     start: datetime
     resolution: timedelta = DEFAULT_RESOLUTION
     steps: int = 96
+    edges: tuple[datetime, ...] = ()
+    """Explicit borders, start and end included; empty: the regular grid."""
+
+    @staticmethod
+    def between(borders: Iterable[datetime], resolution: timedelta = DEFAULT_RESOLUTION) -> Horizon:
+        """Steps between rising instants; `resolution` is the nominal length that tolerances refer to."""
+        edges = tuple(require_aware(border, "Border") for border in borders)
+        if len(edges) < 2 or any(later <= earlier for earlier, later in pairwise(edges)):
+            raise ValueError("A horizon needs at least two borders, each later than the one before it.")
+        return Horizon(edges[0], resolution, len(edges) - 1, edges)
+
+    @staticmethod
+    def graded(
+        start: datetime,
+        grades: Sequence[tuple[timedelta, timedelta]],
+        *,
+        cuts: Iterable[datetime] = (),
+        shortest: timedelta = SHORTEST_STEP,
+    ) -> Horizon:
+        """Steps that grow longer: each grade is (how long after start it ends, step length), on multiples of it.
+
+        `cuts` are further borders, such as near arrivals and departures; one that is less than `shortest` away from
+        another border is left out.
+        """
+        begin = require_aware(start, "Horizon start")
+        edges, until = [begin], begin
+        for reach, length in grades:
+            if length <= timedelta(0):
+                raise ValueError(f"Resolution {length} must be longer than zero.")
+            border = _EPOCH + ((until - _EPOCH) // length + 1) * length
+            until = _EPOCH + -((_EPOCH - begin - reach) // length) * length
+            while border <= until:
+                edges.append(border)
+                border += length
+            until = max(edges[-1], begin)
+        if len(edges) < 2:
+            raise ValueError("A horizon needs a grade that reaches beyond its start.")
+        for cut in sorted(require_aware(instant, "Cut") for instant in cuts):
+            at = bisect_left(edges, cut)
+            if 0 < at < len(edges) and min(cut - edges[at - 1], edges[at] - cut) >= shortest:
+                edges.insert(at, cut)
+        return Horizon.between(edges, grades[0][1])
 
     def __post_init__(self) -> None:
         if self.resolution <= timedelta(0):
@@ -43,6 +90,8 @@ class Horizon:
     @cached_property
     def borders(self) -> tuple[datetime, ...]:
         """Instants between the steps, `steps + 1` of them, UTC."""
+        if self.edges:
+            return self.edges
         first = _EPOCH + ((self.start - _EPOCH) // self.resolution + 1) * self.resolution
         return (self.start, *(first + k * self.resolution for k in range(self.steps)))
 

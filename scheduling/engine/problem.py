@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,9 @@ from scheduling.engine.arrays import BoolArray, FloatArray, IntArray
 from scheduling.engine.ev import EV
 from scheduling.engine.headroom import Headroom
 from scheduling.engine.horizon import Horizon
-from scheduling.engine.tree import PowerTree, Rows
+from scheduling.engine.money import Money, money_of
+from scheduling.engine.site import Dispatch, Site
+from scheduling.engine.tree import Node, PowerTree, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,12 @@ class Problem:
     need_kwh: FloatArray  # (n_ev,) at the meter
     priority: IntArray  # (n_ev,) higher is more important
     free_power: FloatArray  # (n_ev,) kW that no node counts
+    efficiency: FloatArray  # (n_ev,) kWh in the battery per kWh at the meter
+    minimum_kwh: FloatArray  # (n_ev,) at the meter: the part of the need that comes before anyone's desired rest
+    discharge_power: FloatArray  # (n_ev,) kW it may give back
+    cycle_cost_per_kwh: FloatArray  # (n_ev,) money per kWh given back
+    site: Site = field(default_factory=Site)
+    top_power: FloatArray | None = None  # (n_ev, steps) kW: a lower maximum per step, such as of a taper; None: none
 
     @staticmethod
     def of(
@@ -37,16 +45,21 @@ class Problem:
         horizon: Horizon,
         tree: PowerTree,
         price_per_kwh: Sequence[float] | FloatArray | None = None,
+        site: Site | None = None,
     ) -> Problem:
         """Build the problem; ValueError if vehicles, load groups, limits and prices do not fit together."""
         _refuse_duplicates(evs)
         tree.refuse_misfits(evs, horizon.steps)
+        (site or Site()).refuse_misfits(horizon.steps)
         price = np.zeros(horizon.steps) if price_per_kwh is None else np.asarray(price_per_kwh, dtype=np.float64)
         if price.shape != (horizon.steps,):
             raise ValueError(f"{price.size} prices do not fit a horizon of {horizon.steps} steps.")
         if not np.isfinite(price).all():
             raise ValueError("A price is not a finite number.")
         kw = np.array([ev.kw_per_unit for ev in evs], dtype=np.float64)
+        efficiency = np.array([ev.efficiency for ev in evs], dtype=np.float64)
+        energy = np.array([ev.energy for ev in evs], dtype=np.float64)
+        minimum = [ev.energy if ev.minimum_energy is None else ev.minimum_energy for ev in evs]
         return Problem(
             evs=tuple(evs),
             horizon=horizon,
@@ -56,9 +69,14 @@ class Problem:
             last_step=np.array([ev.departure_index(horizon=horizon) for ev in evs], dtype=np.int64),
             min_power=kw * np.array([ev.min_power for ev in evs], dtype=np.float64),
             max_power=kw * np.array([ev.max_power for ev in evs], dtype=np.float64),
-            need_kwh=kw * np.array([ev.energy / ev.efficiency for ev in evs], dtype=np.float64),
+            need_kwh=kw * energy / efficiency,
             priority=np.array([ev.priority for ev in evs], dtype=np.int64),
             free_power=np.array([ev.free_power for ev in evs], dtype=np.float64),
+            efficiency=efficiency,
+            minimum_kwh=kw * np.array(minimum, dtype=np.float64) / efficiency,
+            discharge_power=np.array([ev.discharge_power for ev in evs], dtype=np.float64),
+            cycle_cost_per_kwh=np.array([ev.cycle_cost_per_kwh for ev in evs], dtype=np.float64),
+            site=site or Site(),
         )
 
     def rearranged(self, order: IntArray) -> Problem:
@@ -73,6 +91,11 @@ class Problem:
             need_kwh=self.need_kwh[order],
             priority=self.priority[order],
             free_power=self.free_power[order],
+            efficiency=self.efficiency[order],
+            minimum_kwh=self.minimum_kwh[order],
+            discharge_power=self.discharge_power[order],
+            cycle_cost_per_kwh=self.cycle_cost_per_kwh[order],
+            top_power=None if self.top_power is None else self.top_power[order],
         )
 
     @property
@@ -99,7 +122,34 @@ class Problem:
         """Where a vehicle may charge, shape (n_ev, steps)."""
         step = np.arange(self.horizon.steps)
         result: BoolArray = (step >= self.first_step[:, None]) & (step < self.last_step[:, None])
-        return result
+        return result & ~self.held[:, None]
+
+    @cached_property
+    def held(self) -> BoolArray:
+        """Vehicles that are not to be planned (fault, override), shape (n_ev,)."""
+        return np.array([bool(ev.hold) for ev in self.evs], dtype=np.bool_)
+
+    @cached_property
+    def steering_price(self) -> FloatArray:
+        """Money per kWh with the weight of emissions, what planners minimise, shape (steps,)."""
+        if self.site.co2_kg_per_kwh is None:
+            return self.price_per_kwh
+        return self.price_per_kwh + self.site.co2_price_per_kg * self.site.co2_kg_per_kwh
+
+    @cached_property
+    def soft_nodes(self) -> list[tuple[Node, IntArray]]:
+        """Nodes with a soft limit that costs, and the rows of the vehicles below."""
+        priced = [k for k, n in enumerate(self.tree.nodes) if n.soft_limit_kw is not None and n.soft_price_per_kwh > 0]
+        if not priced:
+            return []
+        below = self.tree.membership(self.evs)
+        return [(self.tree.nodes[k], np.flatnonzero(below[k])) for k in priced]
+
+    @cached_property
+    def most_power(self) -> FloatArray:
+        """Maximum of each vehicle in each step, 0 while it is away, kW, shape (n_ev, steps)."""
+        top = self.max_power[:, None] if self.top_power is None else np.minimum(self.max_power[:, None], self.top_power)
+        return np.where(self.present, top, 0.0)
 
     @cached_property
     def rows(self) -> Rows:
@@ -109,7 +159,7 @@ class Problem:
     @cached_property
     def deliverable_kwh(self) -> FloatArray:
         """What each vehicle could take if it were alone and no limit held, kWh, shape (n_ev,)."""
-        result: FloatArray = (self.present * self.hours).sum(axis=1) * self.max_power
+        result: FloatArray = self.most_power @ self.hours
         return result
 
     @cached_property
@@ -121,9 +171,13 @@ class Problem:
         laxity: FloatArray = stay - charging
         return laxity
 
-    def excess_power(self, power: FloatArray) -> FloatArray:
-        """The part of each power that the nodes count, kW, same shape."""
-        return np.maximum(power - self.free_power[:, None], 0.0)
+    def excess_power(self, power: FloatArray, rows: IntArray | None = None) -> FloatArray:
+        """The part of each power (of the vehicles `rows`, by default all) that the nodes count, kW, same shape.
+
+        What a vehicle gives back makes no room for others: it may stop at any moment.
+        """
+        free = self.free_power if rows is None else self.free_power[rows]
+        return np.maximum(power - free[:, None], 0.0)
 
     def energy(self, power: FloatArray) -> FloatArray:
         """Energy per vehicle at the meter, kWh, shape (n_ev,)."""
@@ -139,8 +193,12 @@ class Problem:
         return max(float(self.need_kwh[ev] - power[ev] @ self.hours), 0.0)
 
     def cost(self, power: FloatArray) -> float:
-        """Money for the energy of the plan."""
+        """Money for the energy of the vehicles alone, without sun and battery."""
         return float(power.sum(axis=0) @ (self.hours * self.price_per_kwh))
+
+    def money(self, power: FloatArray, dispatch: Dispatch | None = None) -> Money:
+        """Cost of the plan by component."""
+        return money_of(self, power, dispatch)
 
     def headroom(self, power: FloatArray | None = None) -> Headroom:
         """What the tree still allows beside `power` (nothing, by default)."""

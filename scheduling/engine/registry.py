@@ -1,4 +1,8 @@
-"""The algorithms by name."""
+"""The algorithms by name: our own, and those that installed packages add."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
 
 from scheduling.engine.algorithm import Algorithm
 from scheduling.engine.earliest_deadline import EarliestDeadlineFirst
@@ -6,6 +10,8 @@ from scheduling.engine.first_come import FirstComeFirstServed
 from scheduling.engine.least_laxity import LeastLaxityFirst
 from scheduling.engine.linear import PulpLinearProgram
 from scheduling.engine.uncontrolled import Uncontrolled
+
+ENTRY_POINT_GROUP = "fleet_depot.algorithms"
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
     "pulp-lp": PulpLinearProgram,
@@ -16,9 +22,25 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
 }
 
 
+def algorithm_names() -> list[str]:
+    """Our own names, then those of installed packages; nothing is imported for it."""
+    added = {point.name for point in entry_points(group=ENTRY_POINT_GROUP)} - ALGORITHMS.keys()
+    return [*ALGORITHMS, *sorted(added)]
+
+
 def algorithm(name: str) -> type[Algorithm]:
-    """The algorithm of that name, or ValueError listing the names there are."""
-    try:
+    """The algorithm of that name, or ValueError listing the names there are.
+
+    A package adds one by an entry point of the group `fleet_depot.algorithms`; it cannot replace one of ours.
+    """
+    if name in ALGORITHMS:
         return ALGORITHMS[name]
-    except KeyError:
-        raise ValueError(f"Unknown algorithm {name!r}: choose one of {', '.join(ALGORITHMS)}.") from None
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        try:
+            found = point.load()
+        except Exception as error:
+            raise ValueError(f"Algorithm {name!r} of {point.value!r} cannot be loaded: {error}.") from error
+        if isinstance(found, type) and issubclass(found, Algorithm):
+            return found
+        raise ValueError(f"Algorithm {name!r} of {point.value!r} is no subclass of scheduling.engine.Algorithm.")
+    raise ValueError(f"Unknown algorithm {name!r}: choose one of {', '.join(algorithm_names())}.")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.checker import Violation
+from scheduling.engine.money import Money
 from scheduling.engine.problem import Problem
 from scheduling.engine.shortfall import Shortfall
+from scheduling.engine.site import Dispatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +26,18 @@ class Solution:
     violations: tuple[Violation, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     """Time per stage: build, solve, repair, check."""
+    dispatch: Dispatch | None = None
+    """What battery and sun do meanwhile; None: the battery rests, the sun is taken."""
 
     @property
     def ok(self) -> bool:
         """True if the checker found nothing; a plan that is not ok must not be sent."""
         return not self.violations
+
+    @cached_property
+    def money(self) -> Money:
+        """Cost of the plan by component."""
+        return self.problem.money(self.power, self.dispatch)
 
     @property
     def summary(self) -> dict[str, float]:
@@ -38,6 +48,6 @@ class Solution:
             "energy_kwh": float(self.problem.energy(self.power).sum()),
             "unmet_kwh": sum(shortfall.kwh for shortfall in self.shortfalls),
             "short_vehicles": float(len(self.shortfalls)),
-            "cost": self.problem.cost(self.power),
+            "cost": self.money.bill,
             "peak_kw": float(total.max(initial=0.0)),
         }

@@ -34,6 +34,10 @@ class Node:
     reserved_a: tuple[float, float, float] = (0.0, 0.0, 0.0)
     dr_event: BoolArray | None = None
     """Steps in which the limit comes from a demand-response or grid-operator event."""
+    soft_limit_kw: FloatArray | None = None
+    """What may be exceeded for money, counted like `limit_kw`."""
+    soft_price_per_kwh: float = 0.0
+    """Money per kWh above the soft limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +104,28 @@ class PowerTree:
             pending.append(self.by_name[name].parent)
         return frozenset(names)
 
+    def membership(self, evs: Sequence[EV]) -> BoolArray:
+        """Which node carries which vehicle, shape (n_nodes, n_ev)."""
+        row = {node.name: k for k, node in enumerate(self.nodes)}
+        columns: dict[tuple[str, ...], list[int]] = {}
+        for i, ev in enumerate(evs):
+            columns.setdefault(ev.nodes, []).append(i)
+        below = np.zeros((len(self.nodes), len(evs)), dtype=np.bool_)
+        for members in columns.values():
+            rows = [row[name] for name in self.above(evs[members[0]])]
+            below[np.ix_(rows, members)] = True
+        return below
+
     def refuse_misfits(self, evs: Sequence[EV], steps: int) -> None:
         """ValueError if a vehicle stands under an unknown node, or a limit has not one number per step."""
-        for ev in evs:
+        for ev in {ev.nodes: ev for ev in evs}.values():
             self.above(ev)
         for node in self.nodes:
-            for limit in (node.limit_kw, node.limit_a):
+            if not (np.isfinite(node.soft_price_per_kwh) and node.soft_price_per_kwh >= 0):
+                raise ValueError(
+                    f"The soft limit of {node.name!r} has a price of {node.soft_price_per_kwh}: give 0 or more."
+                )
+            for limit in (node.limit_kw, node.limit_a, node.soft_limit_kw):
                 if limit is not None and limit.shape != (steps,):
                     raise ValueError(f"The limit of {node.name!r} has {limit.size} values, the horizon {steps} steps.")
                 if limit is not None and np.isnan(limit).any():
@@ -115,11 +135,10 @@ class PowerTree:
 
     def rows(self, problem: Problem) -> Rows:
         """The limits as linear rows; equal rows of a node are merged and rows without a vehicle left out."""
-        below = [self.above(ev) for ev in problem.evs]
+        below = self.membership(problem.evs)
         amps = np.array([_amps_per_kw(ev) for ev in problem.evs]).reshape(-1, 3)
         found: list[tuple[str, FloatArray, FloatArray]] = []
-        for node in self.nodes:
-            member = np.array([node.name in names for names in below], dtype=np.float64)
+        for node, member in zip(self.nodes, below.astype(np.float64), strict=True):
             if member.any():
                 found.extend((node.name, c, limit) for c, limit in _node_rows(node, member, amps))
         steps = problem.horizon.steps
