@@ -9,6 +9,7 @@ from django.db import models
 
 from charging.models import Session
 from depot.models import Connector, Depot, Reservation, Vehicle
+from scheduling.day_ahead.models import DayAheadPlan as DayAheadPlan  # Django looks for a room's models here
 from scheduling.engine import Horizon
 
 
