@@ -51,6 +51,11 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.dev
+	@echo "Installing the solvers to compare with ..."
+	@$(INSTALL) -r requirements-bench.txt
+	@touch $@
+
 demo: $(VENV)/.runtime ## a living depot: PORT=8000 HOST=127.0.0.1 API_KEY=... SCENARIO=depot|garage
 	@FLEET_DEPOT_DEMO=1 exec $(BIN)/python manage.py up --demo --host "$(HOST)" --port "$(PORT)" --scenario "$(SCENARIO)" $(if $(API_KEY),--api-key "$(API_KEY)")
 
@@ -75,13 +80,14 @@ format: $(VENV)/.dev ## ruff: sort imports, fix what is safe, format
 	$(BIN)/ruff check --fix-only -q .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## the measured table of docs/performance.md
+bench: $(VENV)/.bench ## the measured table of docs/performance.md
 	$(BIN)/python -m benchmarks
 
 lock: ## resolve requirements*.txt anew (needs uv on PATH)
 	@command -v uv >/dev/null || { echo "make lock needs uv on PATH: see https://docs.astral.sh/uv/." >&2; exit 1; }
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --extra dev --extra bench -c requirements-dev.txt pyproject.toml -o requirements-bench.txt
 
 clean: ## remove the virtual environment, caches and the demo's data
 	@if [ -e var/up.lock ] && command -v flock >/dev/null && ! flock -n var/up.lock true; then \

@@ -66,7 +66,7 @@ def test_nothing_is_done_when_the_lock_has_not_changed(checkout: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-bench.txt"])
 def test_the_lock_is_hashed_and_names_no_index(name: str) -> None:
     lines = (ROOT / name).read_text().splitlines()
     requirements = [line for line in lines if line and not line.startswith((" ", "#"))]
