@@ -1,4 +1,4 @@
-"""The exact linear programme through PuLP, then the repair for minimum power."""
+"""The linear programme through PuLP, then the repair for minimum power."""
 
 from __future__ import annotations
 

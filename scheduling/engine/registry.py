@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.day_ahead import DayAheadLP, DayAheadMILP
 from scheduling.engine.earliest_deadline import EarliestDeadlineFirst
 from scheduling.engine.first_come import FirstComeFirstServed
 from scheduling.engine.least_laxity import LeastLaxityFirst
@@ -14,6 +15,8 @@ from scheduling.engine.uncontrolled import Uncontrolled
 ENTRY_POINT_GROUP = "fleet_depot.algorithms"
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
+    "day-ahead-lp": DayAheadLP,
+    "day-ahead-milp": DayAheadMILP,
     "pulp-lp": PulpLinearProgram,
     "edf": EarliestDeadlineFirst,
     "llf": LeastLaxityFirst,

@@ -104,5 +104,5 @@ def test_shortfalls_tell_exactly_what_is_missing(seed: int) -> None:
 
 
 def test_an_unknown_algorithm_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ValueError, match="'simplex': choose one of pulp-lp, edf, llf, fcfs, uncontrolled"):
+    with pytest.raises(ValueError, match=f"'simplex': choose one of {', '.join(ALGORITHMS)}"):
         algorithm("simplex")
