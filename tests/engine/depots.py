@@ -1,54 +1,34 @@
-"""Depots to plan: the reference depots of 40, 200 and 1,000 vehicles and small random ones."""
+"""Depots to plan: the reference depots of the benchmark and small random ones."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 
+from benchmarks.instances import (
+    LEAST_FEASIBLE_KW,
+    NOON,
+    REQUESTED_KWH,
+    Instance,
+    by_hour,
+    reference_evs,
+    reference_limit,
+    reference_price,
+    reference_problem,
+)
 from scheduling.engine import EV, Horizon, Node, PowerTree, Problem
-from scheduling.engine.arrays import FloatArray
 
-NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
-LEAST_FEASIBLE_KW = {40: 170.803, 200: 767.982, 1000: 3716.062}
-REQUESTED_KWH = {40: 2810.425, 200: 12834.611, 1000: 61770.151}
-_CLASSES = ((11.0, 60.0), (22.0, 75.0), (50.0, 200.0), (100.0, 350.0))
-
-
-def reference_evs(n: int, *, with_minimum: bool = False) -> list[EV]:
-    """`n` vehicles on a horizon from noon to noon; minimum 4.14 kW AC and 10 kW DC if asked for."""
-    rng = np.random.default_rng(7 + n)
-    evs = []
-    for i in range(n):
-        most, capacity = _CLASSES[rng.choice(4, p=[0.45, 0.30, 0.15, 0.10])]
-        arrival, departure = int(rng.integers(12, 41)), int(rng.integers(66, 89))
-        fraction = rng.uniform(0.25, 0.85)
-        energy = round(min(capacity * fraction, 0.85 * most * (departure - arrival) / 4), 3)
-        least = (4.14 if most <= 22 else 10.0) if with_minimum else 0.0
-        begin, end = (NOON + timedelta(minutes=15 * k) for k in (arrival, departure))
-        evs.append(EV(i, False, i, 1, least, most, begin, end, energy))
-    return evs
-
-
-def by_hour(shape: dict[range, float], otherwise: float) -> FloatArray:
-    """A value per quarter hour from noon to noon by hour of day."""
-    hours = [(12 + step // 4) % 24 for step in range(96)]
-    return np.array([next((v for r, v in shape.items() if h in r), otherwise) for h in hours])
-
-
-def reference_limit(n: int) -> FloatArray:
-    """Site limit, kW per step."""
-    night = {range(16, 21): 0.75, range(21, 24): 1.0, range(6): 1.0}
-    return 1.10 * LEAST_FEASIBLE_KW[n] * by_hour(night, 0.85)
-
-
-def reference_price() -> FloatArray:
-    """EUR/kWh per step."""
-    return by_hour({range(16, 21): 0.40, range(22, 24): 0.12, range(6): 0.12}, 0.20)
-
-
-def reference_problem(n: int, *, with_minimum: bool = False) -> Problem:
-    """The reference depot as a problem."""
-    tree = PowerTree.single(reference_limit(n))
-    return Problem.of(reference_evs(n, with_minimum=with_minimum), Horizon(NOON), tree, reference_price())
+__all__ = [
+    "LEAST_FEASIBLE_KW",
+    "NOON",
+    "REQUESTED_KWH",
+    "Instance",
+    "by_hour",
+    "random_problem",
+    "reference_evs",
+    "reference_limit",
+    "reference_price",
+    "reference_problem",
+]
 
 
 def random_problem(seed: int, *, amps: bool = False) -> Problem:
