@@ -121,7 +121,7 @@ class Algorithm(ABC):  # noqa: B024 - one of two methods is enough, __init__ see
 
     def _judged(self, power: FloatArray) -> Solution:
         with self.stage("check"):
-            violations = check(self.problem, power)
+            violations = check(self.problem, power, self.dispatch)
         return Solution(
             problem=self.problem,
             power=power,
