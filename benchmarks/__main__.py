@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick]`: one table of everything that is measured, with the machine; writes nothing."""
+"""`python -m benchmarks [--quick] [--only PART]`: everything that is measured, with the machine."""
 
 from __future__ import annotations
 
@@ -8,48 +8,43 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import ocpp, planning, wire
-from benchmarks.rows import Row
+from benchmarks.rows import Table, figures
 
-Benchmark = Callable[[], list[Row]]
-EVERYTHING: dict[str, Benchmark] = {"planning": planning.run, "wire": wire.run, "ocpp": ocpp.run}
-QUICK: dict[str, Benchmark] = {"planning": partial(planning.run, sizes=(40, 200), repeats=3), "wire": wire.run}
+Benchmark = Callable[[], list[Table]]
 
 
-def measure(benchmarks: dict[str, Benchmark]) -> tuple[list[Row], list[str]]:
-    """Rows of all benchmarks in turn, and the names of those that failed; progress goes to stderr."""
-    rows: list[Row] = []
+def read_frames() -> list[Table]:
+    return [figures("Reading a frame", wire.run())]
+
+
+def talk_to_chargers() -> list[Table]:
+    return [figures("Chargers over sockets", ocpp.run())]
+
+
+EVERYTHING: dict[str, Benchmark] = {"planning": planning.run, "wire": read_frames, "ocpp": talk_to_chargers}
+QUICK: dict[str, Benchmark] = {"planning": planning.run_quick, "wire": read_frames}
+
+
+def measure(benchmarks: dict[str, Benchmark]) -> tuple[list[Table], list[str]]:
+    """Tables of all benchmarks in turn, and the names of those that failed; progress goes to stderr."""
+    tables: list[Table] = []
     failed: list[str] = []
     for name, run in benchmarks.items():
         print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
         begun = time.monotonic()
         try:
-            rows += run()
+            tables += run()
         except Exception:  # noqa: BLE001 - the others' figures are worth having
             failed.append(name)
             print("failed:", file=sys.stderr)
             traceback.print_exc()
         else:
             print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    return rows, failed
-
-
-def table(rows: Iterable[Row]) -> str:
-    """Markdown."""
-    lines = ["| what | value | unit | note |", "|---|---:|---|---|"]
-    lines += [f"| {row.name} | {shown(row.value)} | {row.unit} | {row.note} |" for row in rows]
-    return "\n".join(lines)
-
-
-def shown(value: float) -> str:
-    """Four significant digits, whole numbers in full."""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
+    return tables, failed
 
 
 def machine() -> str:
@@ -76,10 +71,13 @@ def cpu_model() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="what takes a few seconds: no servers, fewer EVs")
+    parser.add_argument("--only", choices=list(EVERYTHING), help="one part of it")
     options = parser.parse_args(arguments)
+    wanted = QUICK if options.quick else EVERYTHING
     where = machine()
-    rows, failed = measure(QUICK if options.quick else EVERYTHING)
-    print(f"Measured on {where}.\n\n{table(rows)}")
+    tables, failed = measure({name: run for name, run in wanted.items() if options.only in (None, name)})
+    print(f"Measured on {where}.\n")
+    print("\n\n".join(table.markdown for table in tables))
     return 1 if failed else 0
 
 
