@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depot.models import Depot, Tariff
-from depot.tariffs.definition import TariffError, parse_elements
-from depot.tariffs.prices import TariffHole, Version, price_per_kwh
+from depot.tariffs.definition import Demand, TariffError, parse_elements
+from depot.tariffs.prices import TariffHole, Version, price_per_kwh, version_at
 
 ESTIMATED_PRICE_PER_KWH = 0.25
 
@@ -38,6 +38,17 @@ def prices_for(depot: Depot, borders: Sequence[datetime]) -> tuple[NDArray[np.fl
         return (price_per_kwh(bridged(versions), borders, depot.zone), True) if versions else (flat, True)
     except TariffError:
         return flat, True
+
+
+def demand_charges_at(depot: Depot, instant: datetime) -> tuple[Demand, ...]:
+    """What the tariff asks for the month's peak at this instant; nothing without a usable tariff."""
+    if depot.tariff is None:
+        return ()
+    try:
+        versions = bridged(versions_of(depot.tariff))
+        return version_at(versions, depot.local(instant)).demand if versions else ()
+    except TariffError:
+        return ()
 
 
 def bridged(versions: Sequence[Version]) -> list[Version]:

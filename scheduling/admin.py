@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from depot.admin.base import JournalAdmin, ReadOnlyAdmin
-from scheduling.models import Plan, PlanningState, PlanRun
+from depot.admin.base import DepotAdmin, JournalAdmin, ReadOnlyAdmin
+from scheduling.models import MonthPeak, Plan, PlanningState, PlanRun
 
 
 @admin.register(PlanRun)
@@ -40,3 +40,12 @@ class PlanAdmin(JournalAdmin):
 class PlanningStateAdmin(ReadOnlyAdmin):
     list_display = ("depot", "epoch", "requests", "served_requests", "requested_because", "queued_at", "planned_at")
     list_select_related = ("depot",)
+
+
+@admin.register(MonthPeak)
+class MonthPeakAdmin(DepotAdmin):
+    list_display = ("depot", "month", "counted", "peak_kw", "read_until")
+    list_filter = ("depot",)
+    list_select_related = ("depot",)
+    readonly_fields = ("read_until",)
+    asks_for_plan = "tariff"

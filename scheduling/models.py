@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from functools import cached_property
+from typing import Any
 
+from django.core.validators import MinValueValidator
 from django.db import models
 
 from charging.models import Session
@@ -52,7 +55,10 @@ class PlanRun(models.Model):
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField()
     horizon_start = models.DateTimeField()
-    resolution_s = models.PositiveIntegerField()
+    resolution_s = models.PositiveIntegerField(help_text="nominal length of a step; see borders")
+    borders: Any = models.JSONField(
+        default=list, help_text="borders of the steps, s after horizon_start; empty: equal steps of resolution_s"
+    )
     steps = models.PositiveIntegerField()
     timings_s = models.JSONField(default=dict)
     vehicles = models.PositiveIntegerField(default=0)
@@ -62,6 +68,12 @@ class PlanRun(models.Model):
     cost = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     site = models.JSONField(default=dict, help_text="per node: limit, building and planned kW per step")
+    summary: Any = models.JSONField(default=dict, help_text="key figures: energy, money by component, peak")
+    sentences: Any = models.JSONField(default=list, help_text="the run in words")
+    marginal: Any = models.JSONField(
+        default=dict,
+        help_text="per node and step: money that one more kWh saves, and the steps where it serves more",
+    )
 
     class Meta:
         ordering = ["-started_at"]
@@ -73,10 +85,13 @@ class PlanRun(models.Model):
     def __str__(self) -> str:
         return f"{self.depot} {self.started_at:%d %b %H:%M:%S} ({self.status})"
 
-    @property
+    @cached_property
     def horizon(self) -> Horizon:
         """The steps of `Plan.power_kw`; a run that failed has none to show."""
-        return Horizon(self.horizon_start, timedelta(seconds=self.resolution_s), max(self.steps, 1))
+        resolution = timedelta(seconds=self.resolution_s)
+        if not self.borders:
+            return Horizon(self.horizon_start, resolution, max(self.steps, 1))
+        return Horizon.between((self.horizon_start + timedelta(seconds=s) for s in self.borders), resolution)
 
 
 class Plan(models.Model):
@@ -92,6 +107,8 @@ class Plan(models.Model):
     departure_at = models.DateTimeField()
     power_kw = models.JSONField(help_text="kW per step")
     reasons = models.JSONField(help_text="reason code per step")
+    limit_nodes: Any = models.JSONField(default=list, help_text="load group that holds it down, per step; empty: none")
+    why: Any = models.JSONField(default=list, help_text="[first step, sentence], each until the next one")
     need_kwh = models.FloatField()
     energy_kwh = models.FloatField()
     shortfall_kwh = models.FloatField(default=0)
@@ -104,3 +121,28 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return f"{self.vehicle or 'unknown vehicle'}: {self.energy_kwh:.1f} kWh"
+
+
+class MonthPeak(models.Model):
+    """Highest load of a site in a billing month, kW: what a demand charge has been paid for already.
+
+    Measured as the runs go along; earlier months, which a ratchet looks back on, may be entered by hand.
+    """
+
+    depot = models.ForeignKey(Depot, on_delete=models.CASCADE, related_name="month_peaks")
+    month = models.DateField(help_text="first local day of the month")
+    counted = models.CharField(
+        max_length=60, default="15 min", help_text='the windows that count, such as "15 min", as plans name them'
+    )
+    peak_kw = models.FloatField(default=0, validators=[MinValueValidator(0)])
+    read_until = models.DateTimeField(null=True, blank=True, help_text="measured up to here; empty: entered by hand")
+
+    class Meta:
+        ordering = ["depot", "-month", "counted"]
+        constraints = [
+            models.UniqueConstraint(fields=["depot", "month", "counted"], name="month_peak_once"),
+            models.CheckConstraint(condition=models.Q(peak_kw__gte=0), name="month_peak_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.depot} {self.month:%B %Y}: {self.peak_kw:.1f} kW"

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import asdict
 from typing import Any
 
 from charging.exposure import Exposure
 from depot.models import Depot
 from scheduling.engine import EV, Solution
+from scheduling.engine.arrays import FloatArray
 from scheduling.engine.reasons import explain
-from scheduling.models import Plan
+from scheduling.grid_connection import building_kw, worst_building_kw
+from scheduling.models import Plan, PlanRun
 from scheduling.needs import Visit
 
 
-def plan_rows(solution: Solution, visits: dict[EV, Visit]) -> list[Plan]:
+def summary_of(solution: Solution) -> dict[str, float]:
+    """Key figures of the run, and its money by component."""
+    money = {f"{name}_cost": value for name, value in asdict(solution.money).items() if name != "co2_kg"}
+    return {
+        name: round(value, 6) for name, value in (solution.summary | money | {"co2_kg": solution.money.co2_kg}).items()
+    }
+
+
+def plan_rows(solution: Solution, visits: dict[EV, Visit], run: PlanRun) -> list[Plan]:
     """One unsaved Plan per vehicle; energies at the meter."""
     reasons = explain(solution.problem, solution.power)
     shortfalls = {shortfall.ev_id: shortfall for shortfall in solution.shortfalls}
@@ -21,19 +31,20 @@ def plan_rows(solution: Solution, visits: dict[EV, Visit]) -> list[Plan]:
     rows = []
     for index, ev in enumerate(solution.problem.evs):
         visit, power = visits[ev], solution.power[index] * visits[ev].power_share
-        shortfall = shortfalls.get(ev.ev_id)
+        shortfall = shortfalls.get(ev.ev_id) if ev.hold != "override" else None  # what an operator gives is unknown
         energy = float(power @ hours)
         rows.append(
             Plan(
+                run=run,
                 connector=visit.connector,
                 vehicle=visit.vehicle,
                 session=visit.session,
                 reservation=visit.reservation,
                 arrival_at=ev.arrival_time,
                 departure_at=ev.departure_time,
-                power_kw=[round(value, 3) for value in power.tolist()],
+                power_kw=rounded(power),
                 reasons=list(reasons[index]),
-                need_kwh=round(ev.energy, 3),
+                need_kwh=round(visit.need_kwh, 3),
                 energy_kwh=round(energy, 3),
                 shortfall_kwh=round(shortfall.kwh * visit.power_share, 3) if shortfall else 0.0,
                 shortfall_reason=shortfall.reason if shortfall else "",
@@ -44,7 +55,7 @@ def plan_rows(solution: Solution, visits: dict[EV, Visit]) -> list[Plan]:
     return rows
 
 
-def site_series(depot: Depot, exposure: Exposure, solution: Solution, now: datetime) -> dict[str, Any]:
+def site_series(depot: Depot, exposure: Exposure, solution: Solution) -> dict[str, Any]:
     """Limit, expected building load and planned charging per node and step, kW; and the price per kWh."""
     horizon = solution.problem.horizon
     limits = {node.name: horizon.sample(node.kw, combine="min") for node in exposure.nodes}
@@ -52,21 +63,22 @@ def site_series(depot: Depot, exposure: Exposure, solution: Solution, now: datet
     nodes = {}
     for group in groups:
         below = [other for other in groups if other.pk == group.pk or group in other.ancestors()]
-        building = [sum(other.building_load_at(border) for other in below) for border in horizon.borders[:-1]]
-        worst = [sum(other.building_worst_at(border) for other in below) for border in horizon.borders[:-1]]
+        limit = limits[group.slug] + worst_building_kw(below, horizon)
         carried = [
             index for index, ev in enumerate(solution.problem.evs) if group.slug in solution.problem.tree.above(ev)
         ]
         planned = solution.power[carried].sum(axis=0) if carried else solution.problem.horizon.hours * 0
         nodes[group.slug] = {
-            "limit_kw": [
-                round(room + reserve, 3) for room, reserve in zip(limits[group.slug].tolist(), worst, strict=True)
-            ],
-            "building_kw": [round(load, 3) for load in building],
-            "planned_kw": [round(load, 3) for load in planned.tolist()],
+            "limit_kw": rounded(limit),
+            "building_kw": rounded(building_kw(below, horizon)),
+            "planned_kw": rounded(planned),
         }
     return {
         "nodes": nodes,
         "borders": [border.isoformat().replace("+00:00", "Z") for border in horizon.borders],
-        "price_per_kwh": [round(price, 6) for price in solution.problem.price_per_kwh.tolist()],
+        "price_per_kwh": rounded(solution.problem.price_per_kwh, 6),
     }
+
+
+def rounded(values: FloatArray, digits: int = 3) -> list[float]:
+    return [round(value, digits) for value in values.tolist()]

@@ -46,6 +46,7 @@ def plan_group(
             horizon=horizon,
             tree=translation.get_power_tree(group_name, horizon),
             price_per_kwh=translation.get_prices(group_name, horizon),
+            site=translation.get_site(group_name, horizon),
             options=options,
         )
     algorithm.calculate()

@@ -12,7 +12,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from scheduling.engine import EV, Algorithm, ChargingRateUnit, Horizon, PowerTree
+from scheduling.engine import EV, Algorithm, ChargingRateUnit, Horizon, PowerTree, Site
 from scheduling.engine.arrays import FloatArray
 
 
@@ -50,6 +50,10 @@ class Translation(AbstractContextManager["Translation"], ABC):
 
     def get_prices(self, group_name: str, horizon: Horizon) -> FloatArray | None:
         """Price per kWh and step; None: all steps cost the same."""
+        return None
+
+    def get_site(self, group_name: str, horizon: Horizon) -> Site | None:
+        """Building, demand charges, sun, battery and emissions; None: nothing of that."""
         return None
 
     def publish(self, group_name: str, algorithm: Algorithm) -> None:

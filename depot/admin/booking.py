@@ -16,12 +16,22 @@ from django.utils import timezone
 from unfold.admin import TabularInline
 
 from depot.admin.base import DepotAdmin, ReadOnlyAdmin, local_time, who
-from depot.booking.services import BookingConflict, InvalidBooking, Need, book, cancel, change, probe
+from depot.booking.services import (
+    NEED_FIELDS,
+    BookingConflict,
+    InvalidBooking,
+    Need,
+    book,
+    cancel,
+    change,
+    probe,
+)
 from depot.models import Depot, Reservation, ReservationTransition
 
 FIELDS = (
     *("depot", "vehicle", "connector", "starts_at", "ends_at"),
-    *("energy_kwh", "required_soc_percent", "priority", "external_id", "notes"),
+    *NEED_FIELDS,
+    *("priority", "external_id", "notes"),
 )
 
 
@@ -36,6 +46,8 @@ class ReservationForm(ModelForm):  # type: ignore[type-arg]
             "ends_at": "Until",
             "energy_kwh": "Energy (kWh)",
             "required_soc_percent": "Target SoC (%)",
+            "minimum_energy_kwh": "Of it at least (kWh)",
+            "minimum_soc_percent": "At least SoC (%)",
             "external_id": "External id",
         }
 
@@ -84,7 +96,10 @@ class ReservationAdmin(DepotAdmin):
     fieldsets = (
         (None, {"fields": ("depot", "vehicle", "connector")}),
         ("When (local time of the depot)", {"fields": ("starts_at", "ends_at")}),
-        ("Need: energy or target SoC, neither means the depot's default target", {"fields": FIELDS[5:8]}),
+        (
+            "Need: energy or target SoC, neither means the depot's default target",
+            {"fields": (*NEED_FIELDS, "priority")},
+        ),
         ("More", {"fields": ("external_id", "notes")}),
     )
 
@@ -143,7 +158,7 @@ class ReservationAdmin(DepotAdmin):
             connector=wanted["connector"],
             starts_at=wanted["starts_at"],
             ends_at=wanted["ends_at"],
-            need=Need(wanted["energy_kwh"], wanted["required_soc_percent"]),
+            need=Need(**{name: wanted[name] for name in NEED_FIELDS}),
             priority=wanted["priority"],
             external_id=wanted["external_id"],
             notes=wanted["notes"],

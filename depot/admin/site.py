@@ -29,7 +29,8 @@ class DepotSiteAdmin(DepotAdmin):
             {
                 "fields": (
                     *("planning_enabled", "algorithm", "resolution_minutes", "horizon_hours", "plan_interval_s"),
-                    *("departure_margin_minutes", "default_stay_hours", "default_target_soc_percent"),
+                    *("departure_margin_minutes", "arrival_uncertainty_minutes", "min_on_minutes", "min_off_minutes"),
+                    *("default_stay_hours", "default_target_soc_percent", "co2_price_per_kg", "co2_kg_per_kwh"),
                 )
             },
         ),
@@ -82,7 +83,7 @@ class LoadGroupAdmin(DepotAdmin):
 @admin.register(Limit)
 class LimitAdmin(DepotAdmin):
     form = LimitForm
-    list_display = ("load_group", "limit_kw", "kind", "hard", "starts_at", "ends_at", "reason")
+    list_display = ("load_group", "limit_kw", "kind", "hard", "price_per_kwh", "starts_at", "ends_at", "reason")
     list_filter = ("load_group__depot", "kind", "hard")
     list_select_related = ("load_group__depot",)
     search_fields = ("reason", "load_group__name")

@@ -28,6 +28,7 @@ from depot.api.resources import (
 )
 from depot.api.serializers import StrictModelSerializer, StrictSerializer
 from depot.models import Vehicle, VehicleIdentity, VehicleState
+from depot.models.fleet import MOST_CURVE_KW
 from depot.signals import announce_needs_changed
 
 LARGEST_BATTERY_KWH, HIGHEST_VEHICLE_KW = 10_000, 10_000
@@ -43,13 +44,21 @@ class VehicleSerializer(StrictModelSerializer[Vehicle]):
     max_ac_kw = StrictNumber(min_value=0.1, max_value=HIGHEST_VEHICLE_KW)
     max_dc_kw = StrictNumber(min_value=0.1, max_value=HIGHEST_VEHICLE_KW, allow_null=True, required=False)
     min_current_a = StrictNumber(min_value=0, max_value=1000, required=False)
+    charging_curve = serializers.ListField(
+        child=serializers.ListField(
+            child=StrictNumber(min_value=0, max_value=MOST_CURVE_KW), min_length=2, max_length=2
+        ),
+        required=False,
+        max_length=100,
+        help_text="most power by state of charge: [[SoC %, kW], ...] with rising SoC; empty: always full power",
+    )
     home_connector = ConnectorReference(allow_null=True, required=False)
 
     class Meta:
         model = Vehicle
         fields = (
             *("id", "depot", "external_id", "name", "battery_kwh", "max_ac_kw", "max_dc_kw", "phases"),
-            *("min_current_a", "charging_efficiency", "home_connector", "department"),
+            *("min_current_a", "charging_efficiency", "charging_curve", "home_connector", "department"),
         )
 
     def store(self, instance: Vehicle, **options: Any) -> Vehicle:

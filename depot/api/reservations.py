@@ -29,7 +29,7 @@ from depot.api.resources import UUID_PATTERN, Creatable, Readable
 from depot.api.serializers import StrictSerializer
 from depot.booking import services
 from depot.booking.rules import CANCEL_REASONS, MOST_ENERGY_KWH
-from depot.booking.services import BookingConflict, InvalidBooking, InvalidTransition, Need
+from depot.booking.services import NEED_FIELDS, BookingConflict, InvalidBooking, InvalidTransition, Need
 from depot.booking.terms import Alternative
 from depot.models import Reservation
 
@@ -65,7 +65,7 @@ class ReservationSerializer(serializers.ModelSerializer[Reservation]):
         model = Reservation
         fields = (
             *("id", "depot", "connector", "bay", "station", "vehicle", "vehicle_external_id"),
-            *("starts_at", "ends_at", "held_until", "time_zone", "energy_kwh", "required_soc_percent"),
+            *("starts_at", "ends_at", "held_until", "time_zone", *NEED_FIELDS),
             *("priority", "state", "cancel_reason", "external_id", "notes", "policy", "created_at", "updated_at"),
         )
         read_only_fields = fields
@@ -80,6 +80,14 @@ class ReservationChanges(StrictSerializer):
     ends_at = Instant(required=False)
     energy_kwh = StrictNumber(min_value=0, max_value=MOST_ENERGY_KWH, allow_null=True, required=False)
     required_soc_percent = StrictNumber(min_value=0, max_value=100, allow_null=True, required=False)
+    minimum_energy_kwh = StrictNumber(
+        min_value=0,
+        max_value=MOST_ENERGY_KWH,
+        allow_null=True,
+        required=False,
+        help_text="the part that must be there; the rest is served after everybody's minimum",
+    )
+    minimum_soc_percent = StrictNumber(min_value=0, max_value=100, allow_null=True, required=False)
     priority = StrictInteger(min_value=1, max_value=9, required=False, help_text="1 is normal, higher more important")
     external_id = StrictText(max_length=64, allow_blank=True, required=False)
     notes = StrictText(max_length=500, allow_blank=True, required=False)
@@ -162,7 +170,7 @@ class ReservationViews(Creatable, Readable[Reservation]):
                 connector=wanted.get("connector"),
                 starts_at=wanted["starts_at"],
                 ends_at=wanted["ends_at"],
-                need=Need(wanted.get("energy_kwh"), wanted.get("required_soc_percent")),
+                need=Need(**{name: wanted.get(name) for name in NEED_FIELDS}),
                 priority=wanted.get("priority", 1),
                 by=actor_of(request),
                 external_id=wanted.get("external_id", ""),

@@ -19,6 +19,7 @@ from depot.api.resources import (
 )
 from depot.api.serializers import StrictModelSerializer
 from depot.models import Depot, Limit, LoadGroup, Tariff
+from depot.models.site import MOST_CO2_KG_PER_KWH
 
 HIGHEST_KW = 1e6
 POWER: dict[str, Any] = {"min_value": 0, "max_value": HIGHEST_KW}
@@ -31,11 +32,19 @@ class DepotSerializer(StrictModelSerializer[Depot]):
         slug_field="slug", queryset=Tariff.objects.all(), allow_null=True, required=False
     )
 
+    co2_price_per_kg = StrictNumber(min_value=0, max_value=1000, required=False)
+    co2_kg_per_kwh = serializers.ListField(
+        child=StrictNumber(min_value=0, max_value=MOST_CO2_KG_PER_KWH),
+        required=False,
+        help_text="kg per kWh for each of the 24 local hours, or one for all, or empty",
+    )
+
     class Meta:
         model = Depot
         fields = (
             *("slug", "name", "time_zone", "currency", "tariff", "planning_enabled", "algorithm"),
             *("resolution_minutes", "horizon_hours", "plan_interval_s", "departure_margin_minutes"),
+            *("arrival_uncertainty_minutes", "min_on_minutes", "min_off_minutes", "co2_price_per_kg", "co2_kg_per_kwh"),
             *("default_stay_hours", "default_target_soc_percent", "fallback_share", "buffer_minutes"),
             *("early_start_minutes", "noshow_timeout_minutes"),
         )
@@ -92,11 +101,12 @@ class LimitSerializer(StrictModelSerializer[Limit]):
 
     load_group = LoadGroupReference()
     limit_kw = StrictNumber(**POWER)
+    price_per_kwh = StrictNumber(min_value=0, allow_null=True, required=False)
     reason = StrictText(max_length=200, allow_blank=True, required=False)
 
     class Meta:
         model = Limit
-        fields = ("id", "load_group", "kind", "starts_at", "ends_at", "limit_kw", "hard", "reason")
+        fields = ("id", "load_group", "kind", "starts_at", "ends_at", "limit_kw", "hard", "price_per_kwh", "reason")
 
 
 @extend_schema(tags=["limits"])

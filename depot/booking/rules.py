@@ -23,6 +23,7 @@ def check(reservation: Reservation, *, now: datetime) -> None:
     """InvalidBooking with a sentence per wrong field."""
     errors = _times(reservation.starts_at, reservation.ends_at, now)
     errors |= _need(reservation.energy_kwh, reservation.required_soc_percent)
+    errors |= _minimum(reservation)
     errors |= _place(reservation, reservation.depot)
     errors |= _texts(reservation)
     if errors:
@@ -61,6 +62,29 @@ def _need(energy_kwh: Any, soc_percent: Any) -> dict[str, str]:
     if soc_percent is not None and not _between(soc_percent, 0, 100):
         errors["required_soc_percent"] = f"{soc_percent!r} is not a SoC from 0 to 100 %."
     return errors
+
+
+def _minimum(reservation: Reservation) -> dict[str, str]:
+    """The part that must be there is said once, and is no more than what is wanted."""
+    errors: dict[str, str] = {}
+    energy, soc = reservation.minimum_energy_kwh, reservation.minimum_soc_percent
+    if energy is not None and soc is not None:
+        errors["minimum_energy_kwh"] = "Give the minimum energy or the minimum SoC, not both."
+    elif energy is not None and not _between(energy, 0, MOST_ENERGY_KWH):
+        errors["minimum_energy_kwh"] = f"{energy!r} is not an energy from 0 to {MOST_ENERGY_KWH} kWh."
+    elif _exceeds(energy, reservation.energy_kwh):
+        errors["minimum_energy_kwh"] = f"The minimum of {energy} kWh is above the {reservation.energy_kwh} kWh wanted."
+    if soc is not None and not _between(soc, 0, 100):
+        errors["minimum_soc_percent"] = f"{soc!r} is not a SoC from 0 to 100 %."
+    elif _exceeds(soc, reservation.required_soc_percent):
+        errors["minimum_soc_percent"] = (
+            f"The minimum of {soc} % is above the target of {reservation.required_soc_percent} %."
+        )
+    return errors
+
+
+def _exceeds(part: Any, whole: Any) -> bool:
+    return part is not None and _between(whole, -math.inf, math.inf) and part > whole
 
 
 def _between(value: Any, least: float, most: float) -> bool:

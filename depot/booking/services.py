@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -41,8 +42,9 @@ NEXT_STATES: dict[str, tuple[str, ...]] = {
     State.PENDING: (State.RESERVED, State.REJECTED, State.CANCELED),
     State.RESERVED: (State.FULFILLED, State.NO_SHOW, State.CANCELED, State.FAILED),
 }
+NEED_FIELDS = tuple(field.name for field in dataclasses.fields(Need))
 CHANGEABLE = (
-    *("connector", "vehicle", "starts_at", "ends_at", "energy_kwh", "required_soc_percent"),
+    *("connector", "vehicle", "starts_at", "ends_at", *NEED_FIELDS),
     *("priority", "external_id", "notes"),
 )
 OVERLAP = "reservation_no_overlap"
@@ -72,8 +74,7 @@ def book(
         connector=connector,
         starts_at=starts_at,
         ends_at=ends_at,
-        energy_kwh=need.energy_kwh,
-        required_soc_percent=need.required_soc_percent,
+        **dataclasses.asdict(need),
         priority=priority,
         external_id=external_id,
         notes=notes,
@@ -106,7 +107,7 @@ def change(reservation: Reservation, *, by: str, **fields: Any) -> Reservation:
         raise InvalidBooking({name: f"{name} of a reservation cannot be changed." for name in unknown})
     need = fields.pop("need", None)
     if need is not None:
-        fields |= {"energy_kwh": need.energy_kwh, "required_soc_percent": need.required_soc_percent}
+        fields |= dataclasses.asdict(need)
     with transaction.atomic():
         current = _locked(reservation)
         if current.state not in NEXT_STATES:
@@ -159,8 +160,7 @@ def facts(reservation: Reservation) -> dict[str, Any]:
         "vehicle": str(reservation.vehicle or ""),
         "starts_at": reservation.starts_at.isoformat(),
         "ends_at": reservation.ends_at.isoformat(),
-        "energy_kwh": reservation.energy_kwh,
-        "required_soc_percent": reservation.required_soc_percent,
+        **{name: getattr(reservation, name) for name in NEED_FIELDS},
         "priority": reservation.priority,
         "state": reservation.state,
     }

@@ -11,10 +11,15 @@ from zoneinfo import ZoneInfo
 
 @dataclass(frozen=True)
 class Need:
-    """Energy from the grid, kWh, or the SoC at departure, percent. Neither means the depot's default target."""
+    """Energy from the grid, kWh, or the SoC at departure, percent. Neither means the depot's default target.
+
+    A minimum says which part of it must be there; the rest is served after everybody's minimum. None: all of it.
+    """
 
     energy_kwh: float | None = None
     required_soc_percent: float | None = None
+    minimum_energy_kwh: float | None = None
+    minimum_soc_percent: float | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,18 @@ class Reservation(models.Model):
     required_soc_percent = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0), MaxValueValidator(100)]
     )
+    minimum_energy_kwh = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="the part of the energy that must be there, kWh; the rest is served after everybody's minimum",
+    )
+    minimum_soc_percent = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(100)],
+        help_text="the SoC that must be reached, percent; what is above it is served after everybody's minimum",
+    )
     priority = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1), MaxValueValidator(9)])
     state = models.CharField(max_length=10, choices=State, default=State.RESERVED)
     cancel_reason = models.CharField(max_length=20, blank=True)

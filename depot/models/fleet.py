@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
 
 from depot.models.equipment import Connector
-from depot.models.site import Depot
+from depot.models.site import Depot, is_number
+
+MOST_CURVE_KW = 10_000
+
+
+def validate_charging_curve(value: Any) -> None:
+    """[[SoC %, kW], ...] with rising SoC."""
+    if value in ([], None):
+        return
+    if not isinstance(value, list):
+        raise ValidationError("Give a list of [SoC %, kW], for example [[80, 50], [100, 10]], or leave it empty.")
+    before = -1.0
+    for number, point in enumerate(value, start=1):
+        if not isinstance(point, list) or len(point) != 2 or not all(is_number(each) for each in point):
+            raise ValidationError(f"Point {number}: {point!r} is not a pair of SoC % and kW.")
+        soc, power = point
+        if not 0 <= soc <= 100:
+            raise ValidationError(f"Point {number}: {soc!r} is not a SoC from 0 to 100 %.")
+        if soc <= before:
+            raise ValidationError(f"Point {number}: the SoC {soc!r} % is not above the one before it, {before:g} %.")
+        if not 0 <= power <= MOST_CURVE_KW:
+            raise ValidationError(f"Point {number}: {power!r} is not a power from 0 to {MOST_CURVE_KW} kW.")
+        before = soc
 
 
 class Vehicle(models.Model):
@@ -24,6 +48,12 @@ class Vehicle(models.Model):
     phases = models.PositiveSmallIntegerField(default=3, validators=[MinValueValidator(1), MaxValueValidator(3)])
     min_current_a = models.FloatField(default=6, validators=[MinValueValidator(0)])
     charging_efficiency = models.FloatField(default=0.92, validators=[MinValueValidator(0.01), MaxValueValidator(1)])
+    charging_curve = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_charging_curve],
+        help_text="most power by state of charge: [[SoC %, kW], ...] with rising SoC; empty means always full power",
+    )
     home_connector = models.ForeignKey(
         Connector, on_delete=models.SET_NULL, null=True, blank=True, related_name="home_vehicles"
     )

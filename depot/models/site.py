@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -14,11 +15,28 @@ from django.db.models import F, Q
 from depot.algorithms import validate_algorithm
 
 HOURS_OF_DAY = 24
+MOST_CO2_KG_PER_KWH = 10
+LONGEST_SWITCHING_MINUTES = 240
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of a JSON field is a finite number."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
 
 
 def validate_time_zone(name: str) -> None:
     if name not in available_timezones():
         raise ValidationError(f"{name!r} is not an IANA time zone; write for example Europe/Berlin.")
+
+
+def validate_co2_factor(value: Any) -> None:
+    if value in ([], None):
+        return
+    if not isinstance(value, list) or len(value) not in (1, HOURS_OF_DAY):
+        raise ValidationError("Give a list of one number, such as [0.35], or of 24, kg per kWh for each local hour.")
+    for hour, factor in enumerate(value):
+        if not is_number(factor) or not 0 <= factor <= MOST_CO2_KG_PER_KWH:
+            raise ValidationError(f"Hour {hour}: {factor!r} is not from 0 to {MOST_CO2_KG_PER_KWH} kg per kWh.")
 
 
 class Depot(models.Model):
@@ -42,7 +60,30 @@ class Depot(models.Model):
     )
     plan_interval_s = models.PositiveIntegerField(default=60, validators=[MinValueValidator(5)])
     departure_margin_minutes = models.PositiveSmallIntegerField(
-        default=0, help_text="plan to be ready this long before the booked end"
+        default=0, help_text="plan to be ready this long before the booked end, where that leaves no energy out, min"
+    )
+    arrival_uncertainty_minutes = models.PositiveSmallIntegerField(
+        default=0, help_text="how late a booked vehicle often comes: plans avoid that time where they can, min"
+    )
+    min_on_minutes = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(LONGEST_SWITCHING_MINUTES)],
+        help_text="shortest time that a vehicle charges without a pause, min",
+    )
+    min_off_minutes = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(LONGEST_SWITCHING_MINUTES)], help_text="shortest pause, min"
+    )
+    co2_price_per_kg = models.FloatField(
+        default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(1000)],
+        help_text="weight of a kg of CO2 against money, in the depot's currency; it steers plans and is on no bill",
+    )
+    co2_kg_per_kwh = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_co2_factor],
+        help_text="CO2 of the grid's energy, kg per kWh: a list of one number for all hours or of 24 for the "
+        "local hours; empty means unknown",
     )
     default_stay_hours = models.PositiveSmallIntegerField(
         default=8, validators=[MinValueValidator(1)], help_text="assumed stay of a vehicle without a reservation, h"
@@ -72,6 +113,7 @@ class Depot(models.Model):
             models.CheckConstraint(
                 condition=Q(fallback_share__gte=0, fallback_share__lte=1), name="depot_fallback_share_0_to_1"
             ),
+            models.CheckConstraint(condition=Q(co2_price_per_kg__gte=0), name="depot_co2_price_not_negative"),
         ]
 
     def __str__(self) -> str:
@@ -186,6 +228,12 @@ class Limit(models.Model):
     ends_at = models.DateTimeField()
     limit_kw = models.FloatField(validators=[MinValueValidator(0)])
     hard = models.BooleanField(default=True, help_text="a soft limit protects cost, a hard one equipment and contract")
+    price_per_kwh = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="of a soft limit: what a kWh above it is worth; empty means ten times the mean energy price",
+    )
     reason = models.CharField(max_length=200, blank=True)
 
     class Meta:
@@ -193,6 +241,9 @@ class Limit(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="limit_ends_after_it_starts"),
             models.CheckConstraint(condition=Q(limit_kw__gte=0), name="limit_kw_not_negative"),
+            models.CheckConstraint(
+                condition=Q(price_per_kwh__isnull=True) | Q(price_per_kwh__gte=0), name="limit_price_not_negative"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -201,3 +252,7 @@ class Limit(models.Model):
     def clean(self) -> None:
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
             raise ValidationError({"ends_at": f"{self.ends_at} is not after the start {self.starts_at}."})
+        if self.hard and self.price_per_kwh is not None:
+            raise ValidationError(
+                {"price_per_kwh": "A hard limit is never exceeded and has no price: make it soft, or leave this empty."}
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 MONTHS = 12
 MINUTES_OF_DAY = 24 * 60
 WEEKDAY, WEEKEND_OR_HOLIDAY = 0, 1
+SATURDAY = 5
 DAY_CLASSES = {
     "weekday": (WEEKDAY,),
     "weekend_or_holiday": (WEEKEND_OR_HOLIDAY,),
@@ -108,12 +110,33 @@ class FixedPerDay:
 
 @dataclass(frozen=True)
 class Demand:
-    """A price on the highest metered window of a month. Ratchet, floor and filters stay as they were written."""
+    """A price on the highest metered window of a month, of those that `counted` covers.
+
+    Ratchet, floor and tiers stay as they were written.
+    """
 
     price_per_kw: Decimal
     window_minutes: int
     statistic: str
     fields: Mapping[str, Any]
+    counted: Period
+
+    def counts_at(self, local: datetime) -> bool:
+        """Whether a window that begins at this local time is one of those that are charged for."""
+        counted = self.counted
+        day = WEEKEND_OR_HOLIDAY if local.weekday() >= SATURDAY else WEEKDAY
+        in_season = local.month in counted.months and day in counted.day_classes
+        return in_season and bool(counted.minutes()[local.hour * 60 + local.minute])
+
+    @property
+    def label(self) -> str:
+        """Names the windows that count, such as `15 min` or `15 min, weekday, 08:00 to 20:00`."""
+        parts = [f"{self.window_minutes} min"]
+        if days := str(self.fields.get("days", "")):
+            parts.append(days)
+        if "start" in self.fields:
+            parts.append(f"{self.fields['start']} to {self.fields['end']}")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -192,7 +215,8 @@ def _demand(item: Mapping[str, Any], where: str) -> Demand:
         raise TariffError(f"{where}: statistic is {statistic!r}; use max or mean_top_n.")
     _refuse_null_prices(item, where)
     price = Decimal(0) if "tiers" in item else _price(item, "price_per_kw", where)
-    return Demand(price, window, statistic, dict(item))
+    whole_day = {"start": "00:00", "end": "24:00"}
+    return Demand(price, window, statistic, dict(item), _period({**whole_day, **item, "price": price}, where))
 
 
 def _energy_tou(item: Mapping[str, Any], where: str) -> EnergyTou:

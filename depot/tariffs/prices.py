@@ -10,12 +10,19 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from depot.tariffs.definition import WEEKDAY, WEEKEND_OR_HOLIDAY, Elements, EnergyFlat, EnergyTou, TariffError
+from depot.tariffs.definition import (
+    SATURDAY,
+    WEEKDAY,
+    WEEKEND_OR_HOLIDAY,
+    Elements,
+    EnergyFlat,
+    EnergyTou,
+    TariffError,
+)
 
 Version = tuple[date, date | None, Elements]  # valid_from inclusive, valid_to exclusive, local dates
 FloatArray = NDArray[np.float64]
 
-SATURDAY = 5
 QUARTER = timedelta(minutes=15)  # every clock change in force falls on a quarter hour of UTC
 
 

@@ -1,4 +1,4 @@
-"""The heatmap rows as rectangles for the first picture; one unit of width is one planning step."""
+"""The heatmap rows as rectangles for the first picture; one unit of width is a second."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class HeatRow:
 
 @dataclass(frozen=True)
 class FirstHeat:
-    steps: int
+    seconds: int
     rows: list[HeatRow]
 
 
@@ -39,18 +39,19 @@ def first_heat(picture: Picture) -> FirstHeat:
         return FirstHeat(0, [])
     rows = sorted(heat["rows"].items(), key=lambda item: item[1]["order"])
     return FirstHeat(
-        steps=len(heat["borders"]) - 1, rows=[heat_row(key, row, heat["borders"], heat["top_kw"]) for key, row in rows]
+        seconds=heat["borders"][-1] - heat["borders"][0],
+        rows=[heat_row(key, row, heat["borders"], heat["top_kw"]) for key, row in rows],
     )
 
 
 def heat_row(key: str, row: dict[str, Any], borders: list[int], top_kw: float) -> HeatRow:
-    cells, x = [], 0
+    cells, step = [], 0
     for steps, power, _reason in row["runs"]:
+        begin, end = borders[step] - borders[0], borders[step + steps] - borders[0]
         if power > 0:
-            cells.append(Cell(x, steps, level(power, top_kw)))
-        x += steps
-    begin = sum(border <= row["from"] for border in borders[1:])
-    end = sum(border <= row["to"] for border in borders[1:])
+            cells.append(Cell(begin, end - begin, level(power, top_kw)))
+        step += steps
+    begin, end = (max(0, min(at, borders[-1]) - borders[0]) for at in (row["from"], row["to"]))
     return HeatRow(
         key=key,
         name=row["name"],

@@ -226,7 +226,7 @@ def heat(yard: Yard) -> dict[str, Any] | None:
     run = yard.run
     if run is None:
         return None
-    borders = [int(instant.timestamp()) for instant in run_borders(yard)]
+    borders = run_borders(yard)
     bays = {connector.pk: connector.bay for connector in yard.connectors}
     rows: dict[str, dict[str, Any]] = {}
     for order, plan in enumerate(sorted(yard.plans, key=lambda one: (one.departure_at, one.connector_id))):
@@ -244,15 +244,9 @@ def heat(yard: Yard) -> dict[str, Any] | None:
     return {"borders": borders, "top_kw": top, "rows": rows}
 
 
-def run_borders(yard: Yard) -> list[datetime]:
-    """Instants between the steps of the run in force; the first step may be shorter than the others."""
-    run = yard.run
-    if run is None:
-        return []
-    first = int(run.horizon_start.timestamp() // run.resolution_s) * run.resolution_s
-    zone = run.horizon_start.tzinfo
-    ends = [datetime.fromtimestamp(first + step * run.resolution_s, tz=zone) for step in range(1, run.steps + 1)]
-    return [run.horizon_start, *ends]
+def run_borders(yard: Yard) -> list[int]:
+    """Instants between the steps of the run in force, s since the epoch; steps may differ in length."""
+    return [int(border.timestamp()) for border in yard.run.horizon.borders] if yard.run is not None else []
 
 
 def chart(yard: Yard) -> dict[str, Any]:
@@ -264,7 +258,7 @@ def chart(yard: Yard) -> dict[str, Any]:
         "measured": {group.slug: measured_of(yard, group) for group in yard.groups},
         "building": {group.slug: building_of(yard, group) for group in yard.groups},
         "plan": {
-            "borders": [int(instant.timestamp()) for instant in run_borders(yard)],
+            "borders": run_borders(yard),
             "price": rounded(site.get("price_per_kwh", []), 4),
             "nodes": {slug: plan_series(node) for slug, node in planned.items()},
         }

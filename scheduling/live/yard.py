@@ -112,12 +112,8 @@ class Yard:
 
 
 def step_at(run: PlanRun, instant: datetime) -> int | None:
-    """Index of the run's step that contains the instant. Steps end at multiples of the resolution of the epoch."""
-    if instant < run.horizon_start or run.resolution_s <= 0:
-        return None
-    first = int(run.horizon_start.timestamp() // run.resolution_s)
-    step = int(instant.timestamp() // run.resolution_s) - first
-    return step if step < run.steps else None
+    """Index of the run's step that contains the instant."""
+    return run.horizon.step_at(instant) if run.steps else None
 
 
 def link_of(station: Station) -> StationLink | None:

@@ -1,7 +1,8 @@
-// Planned power per vehicle as rows of SVG rectangles; one unit of width is one planning step.
+// Planned power per vehicle as rows of SVG rectangles; one unit of width is a second, as steps differ in length.
 
 const SVG = "http://www.w3.org/2000/svg";
 const LEVELS = 6;
+const DAY_S = 86400;
 
 export function createHeatmap(holder, boot) {
   const rowsBody = document.getElementById("heat-rows");
@@ -37,18 +38,27 @@ export function createHeatmap(holder, boot) {
   }
 
   function drawRow(svg, row) {
-    const { borders } = heat;
-    const steps = borders.length - 1;
-    svg.setAttribute("viewBox", `0 0 ${Math.max(1, steps)} 10`);
-    const begin = borders.slice(1).filter((border) => border <= row.from).length;
-    const end = borders.slice(1).filter((border) => border <= row.to).length;
+    svg.setAttribute("viewBox", `0 0 ${Math.max(1, span())} 10`);
+    const [begin, end] = [row.from, row.to].map((at) => clamp(at - heat.borders[0], span() + 1));
     const cells = end > begin ? [rect("stay", begin, end - begin)] : [];
-    let x = 0;
+    let step = 0;
     for (const [count, kw] of row.runs) {
-      if (kw > 0) cells.push(rect(`q${level(kw)}`, x, count));
-      x += count;
+      if (kw > 0) cells.push(cell(`q${level(kw)}`, step, count));
+      step += count;
     }
     svg.replaceChildren(...cells);
+  }
+
+  const span = () => heat.borders.at(-1) - heat.borders[0];
+
+  function cell(name, step, count) {
+    const { borders } = heat;
+    return rect(name, borders[step] - borders[0], borders[step + count] - borders[step]);
+  }
+
+  function stepAt(share) {
+    const at = heat.borders[0] + share * span();
+    return clamp(heat.borders.findLastIndex((border) => border <= at), heat.borders.length - 1);
   }
 
   const level = (kw) => Math.max(1, Math.min(LEVELS, Math.ceil((kw * LEVELS) / heat.top_kw)));
@@ -56,15 +66,16 @@ export function createHeatmap(holder, boot) {
   function drawAxis() {
     if (!heat) return axis.replaceChildren();
     const { borders } = heat;
-    const steps = borders.length - 1;
-    const wide = axis.clientWidth > 500 ? 2 : 6;
+    const days = Math.max(1, Math.round(span() / DAY_S));
+    const wide = (axis.clientWidth > 500 ? 2 : 6) * days;
     const labels = [];
-    for (let i = 1; i < steps; i += 1) {
-      const text = hour.format(borders[i] * 1000);
-      if (!text.endsWith(":00") || Number(text.slice(0, 2)) % wide || i < 2 || i > steps - 2) continue;
+    for (const border of borders) {
+      const text = hour.format(border * 1000);
+      const place = (border - borders[0]) / span();
+      if (!text.endsWith(":00") || Number(text.slice(0, 2)) % wide || place < 0.02 || place > 0.98) continue;
       const label = document.createElement("span");
       label.textContent = text;
-      label.style.left = `${(100 * i) / steps}%`;
+      label.style.left = `${100 * place}%`;
       labels.push(label);
     }
     axis.replaceChildren(...labels);
@@ -96,11 +107,11 @@ export function createHeatmap(holder, boot) {
     const tr = rowsBody.children[rowIndex];
     const svg = tr.querySelector("svg");
     tr.classList.add("picked-row");
-    svg.append(rect("picked", step, 1));
+    svg.append(cell("picked", step, 1));
     tip.textContent = describe(rowIndex, step);
     const box = svg.getBoundingClientRect();
-    const steps = heat.borders.length - 1;
-    const at = place ?? { x: box.left + (box.width * (step + 0.5)) / steps, y: box.bottom };
+    const middle = ((heat.borders[step] + heat.borders[step + 1]) / 2 - heat.borders[0]) / span();
+    const at = place ?? { x: box.left + box.width * middle, y: box.bottom };
     const { offsetWidth: width, offsetHeight: height } = tip;
     const below = at.y + 16 + height < innerHeight;
     tip.style.left = `${Math.max(6, Math.min(at.x + 12, document.documentElement.clientWidth - width - 6))}px`;
@@ -111,8 +122,7 @@ export function createHeatmap(holder, boot) {
     const svg = event.target.closest?.("#heat-rows svg");
     if (!svg || !heat) return pick(null);
     const box = svg.getBoundingClientRect();
-    const steps = heat.borders.length - 1;
-    const step = Math.max(0, Math.min(steps - 1, Math.floor(((event.clientX - box.left) / box.width) * steps)));
+    const step = stepAt((event.clientX - box.left) / box.width);
     pick([[...rowsBody.children].indexOf(svg.closest("tr")), step], { x: event.clientX, y: event.clientY });
   });
   holder.addEventListener("pointerleave", () => pick(null));

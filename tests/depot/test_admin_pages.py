@@ -27,7 +27,7 @@ from charging.models import (
 )
 from depot import audit
 from depot.models.idempotency import IdempotencyRecord
-from scheduling.models import Plan, PlanningState, PlanRun
+from scheduling.models import MonthPeak, Plan, PlanningState, PlanRun
 from tests.factories import (
     make_api_key,
     make_incident,
@@ -102,6 +102,7 @@ def one_of_everything() -> None:
     MeterState.objects.create(station=station, power_kw=5, sampled_at=now)
     TransactionNumber.objects.create()
     PlanningState.objects.get_or_create(depot=depot)
+    MonthPeak.objects.create(depot=depot, month=now.date().replace(day=1), peak_kw=40)
     run = PlanRun.objects.create(
         depot=depot,
         epoch=1,
