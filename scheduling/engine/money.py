@@ -46,9 +46,8 @@ def money_of(problem: Problem, power: FloatArray, dispatch: Dispatch | None = No
     """Cost of a plan, kW, shape (n_ev, steps), and of what battery and sun do meanwhile (default: nothing, all sun)."""
     site, hours, steps = problem.site, problem.hours, problem.horizon.steps
     done = dispatch or Dispatch.none(site, steps)
-    vehicles = power.sum(axis=0)
     building = np.zeros(steps) if site.building_kw is None else site.building_kw
-    net = building + vehicles + done.battery_kw - done.pv_used_kw
+    net = net_load(problem, power, done)
     bought, sold = np.maximum(net, 0.0), np.maximum(-net, 0.0)
     earned = np.zeros(steps) if site.export_price_per_kwh is None else site.export_price_per_kwh
     alone = np.maximum(building, 0.0)
@@ -63,18 +62,27 @@ def money_of(problem: Problem, power: FloatArray, dispatch: Dispatch | None = No
     return Money(
         energy=energy,
         demand=float(demand),
-        soft=_soft_cost(problem, power),
+        soft=_soft_cost(problem, power, done),
         wear=wear,
         co2_kg=kg,
         co2=kg * site.co2_price_per_kg,
     )
 
 
-def _soft_cost(problem: Problem, power: FloatArray) -> float:
-    """Vehicles below a node count with their whole draw, and what is reserved there for others as well."""
+def net_load(problem: Problem, power: FloatArray, dispatch: Dispatch | None = None) -> FloatArray:
+    """What the site draws in all, building, battery and sun included, kW, shape (steps,); negative: it feeds in."""
+    done = dispatch or Dispatch.none(problem.site, problem.horizon.steps)
+    load: FloatArray = power.sum(axis=0) + done.battery_kw - done.pv_used_kw
+    return load if problem.site.building_kw is None else load + problem.site.building_kw
+
+
+def _soft_cost(problem: Problem, power: FloatArray, done: Dispatch) -> float:
+    """Counted like the hard limit: vehicles beyond their fallbacks, all that is reserved, at the root the battery."""
     total = 0.0
     for node, members in problem.soft_nodes:
         assert node.soft_limit_kw is not None
         load = problem.excess_power(power[members], members).sum(axis=0) + node.reserved_kw
+        if node.parent is None:
+            load = load + np.maximum(done.battery_kw, 0.0)
         total += node.soft_price_per_kwh * float(np.maximum(load - node.soft_limit_kw, 0.0) @ problem.hours)
     return total
