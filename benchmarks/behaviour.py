@@ -1,4 +1,4 @@
-"""What takes more than one plan: small tight depots beside the MILP, replanning after an event, the first plan of all."""
+"""What takes more than one plan: small tight depots beside the MILP, replanning after an event, a first plan."""
 
 from __future__ import annotations
 

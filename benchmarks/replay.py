@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -146,17 +147,28 @@ def replayed(day: Day, cap_kw: float, names: Sequence[str]) -> dict[str, float]:
     }
 
 
-def shares(days: Sequence[Day], caps_kw: Sequence[float], names: Sequence[str]) -> dict[float, dict[str, float]]:
-    """Per cap and algorithm the share of the energy asked for that was delivered, over all days."""
+def shares(
+    days: Sequence[Day], caps_kw: Sequence[float], names: Sequence[str], *, workers: int = 0
+) -> dict[float, dict[str, float]]:
+    """Per cap and algorithm the share of the energy asked for that was delivered, over all days.
+
+    The days are spread over `workers` processes, by default one per core.
+    """
+    tasks = [(day, cap) for cap in caps_kw for day in days]
+    with ProcessPoolExecutor(workers or len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
+        done = list(pool.map(partial(_replayed, names), tasks, chunksize=4))
     result: dict[float, dict[str, float]] = {}
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for cap in caps_kw:
-            total: dict[str, float] = defaultdict(float)
-            for figures in pool.map(partial(replayed, cap_kw=cap, names=names), days, chunksize=4):
-                for name, kwh in figures.items():
-                    total[name] += kwh
-            result[cap] = {name: kwh / total[""] for name, kwh in total.items() if name}
+    for cap in caps_kw:
+        total: dict[str, float] = defaultdict(float)
+        for (_, its_cap), figures in zip(tasks, done, strict=True):
+            for name, kwh in figures.items() if its_cap == cap else ():
+                total[name] += kwh
+        result[cap] = {name: kwh / total[""] for name, kwh in total.items() if name}
     return result
+
+
+def _replayed(names: Sequence[str], task: tuple[Day, float]) -> dict[str, float]:
+    return replayed(*task, names)
 
 
 def table(days: Sequence[Day], found: dict[float, dict[str, float]], names: Sequence[str]) -> Table:

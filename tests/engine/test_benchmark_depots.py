@@ -1,0 +1,78 @@
+"""The depots that planners are measured on, and the judge that stands beside them."""
+
+import numpy as np
+import pytest
+
+from benchmarks.alone import judged, periods_per_vehicle
+from benchmarks.instances import LEAST_FEASIBLE_KW, REQUESTED_KWH, Instance, tight_depot
+from benchmarks.matrix import Matrix, solve_directly
+
+
+@pytest.mark.parametrize("n", [40, 200, 1000, 5000])
+def test_requests_and_limits_are_the_recorded_ones(n: int) -> None:
+    problem = Instance(n).problem()
+    assert problem.need_kwh.sum() == pytest.approx(REQUESTED_KWH[n], abs=5e-4)
+    limit = problem.tree.by_name["site"].limit_kw
+    assert limit is not None
+    assert limit.max() == pytest.approx(1.10 * LEAST_FEASIBLE_KW[n])
+    assert limit.min() == pytest.approx(0.75 * limit.max())
+
+
+def test_finer_steps_are_the_same_day() -> None:
+    quarters, minutes = Instance(40).problem(), Instance(40, 288).problem()
+    assert minutes.horizon.end == quarters.horizon.end
+    np.testing.assert_array_equal(minutes.first_step, 3 * quarters.first_step)
+    np.testing.assert_array_equal(minutes.price_per_kwh[::3], quarters.price_per_kwh)
+
+
+@pytest.mark.parametrize(("n", "feeders", "boards"), [(40, 2, 1), (200, 10, 1), (1000, 50, 5)])
+def test_feeders_of_twenty_vehicles_stand_under_boards_under_the_site(n: int, feeders: int, boards: int) -> None:
+    problem = Instance(n, tree=True).problem()
+    names = [node.name for node in problem.tree.nodes]
+    assert sum(name.startswith("feeder") for name in names) == feeders
+    assert sum(name.startswith("board") for name in names) == boards
+    assert all(len(problem.tree.above(ev)) == 3 for ev in problem.evs)
+
+
+def test_the_floor_serves_everybody_at_the_recorded_cost() -> None:
+    problem = Instance(40).problem()
+    matrix = Matrix.of(problem)
+    found = judged("floor", problem, matrix.power_of(solve_directly(matrix)))
+    assert found.unmet_kwh == pytest.approx(0.0, abs=1e-6)
+    assert found.money == pytest.approx(528.3, abs=0.06)
+
+
+@pytest.mark.parametrize("n", [40, 200])
+def test_under_the_tree_everybody_can_be_served_and_some_feeders_are_full(n: int) -> None:
+    problem = Instance(n, tree=True).problem()
+    matrix = Matrix.of(problem)
+    power = matrix.power_of(solve_directly(matrix))
+    assert problem.unmet(power).sum() == pytest.approx(0.0, abs=1e-6)
+    full = problem.rows.coefficients @ power > problem.rows.limits - 1e-6
+    assert full[1:].any()
+
+
+def test_a_demand_charge_lowers_the_peak_and_is_in_the_floors_objective() -> None:
+    problem = Instance(40, tree=True, demand=True).problem()
+    matrix = Matrix.of(problem)
+    values = solve_directly(matrix)
+    power = matrix.power_of(values)
+    assert problem.money(power).steering == pytest.approx(float(matrix.cost @ values), rel=1e-9)
+    without = Matrix.of(Instance(40, tree=True).problem())
+    assert power.sum(axis=0).max() < without.power_of(solve_directly(without)).sum(axis=0).max() - 1.0
+
+
+def test_the_mixed_integer_programme_keeps_the_minimum_that_the_linear_one_breaks() -> None:
+    problem = tight_depot(3)
+    linear, whole = Matrix.of(problem), Matrix.of(problem).with_binaries()
+    assert judged("linear", problem, linear.power_of(solve_directly(linear))).below_minimum > 0
+    assert judged("whole", problem, whole.power_of(solve_directly(whole, time_limit_s=20.0))).below_minimum == 0
+
+
+def test_periods_are_runs_of_equal_power_between_arrival_and_departure() -> None:
+    problem = Instance(40).problem()
+    power = problem.zeros()
+    assert periods_per_vehicle(problem, power) == 1.0
+    middle = (problem.first_step + problem.last_step) // 2
+    power[np.arange(40), middle] = 1.0
+    assert periods_per_vehicle(problem, power) == 3.0
