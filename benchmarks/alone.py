@@ -101,11 +101,12 @@ def peak_memory_mb() -> float:
 
 
 def run_alone(method: str, instance: Instance, runs: int) -> Measured:
-    """In this process: once on the smallest depot to warm up, then `runs` times."""
+    """In this process: `runs` times, after one on the smallest depot to warm up unless there is only one."""
     from benchmarks.peers import METHODS
 
     make = METHODS[method]
-    make(replace(instance, vehicles=40, steps=96).problem())()
+    if runs > 1:
+        make(replace(instance, vehicles=40, steps=96).problem())()
     seconds: list[float] = []
     for _ in range(runs):
         problem = instance.problem()

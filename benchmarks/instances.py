@@ -128,18 +128,29 @@ def _site_with_demand_charge(limit_kw: FloatArray) -> Site:
 
 
 def tight_depot(seed: int) -> Problem:
-    """A small depot with minimum powers where hardly all can be served: 8 to 25 vehicles, one feeder below the site."""
+    """A small depot with minimum powers where hardly all can be served: 8 to 25 vehicles, half of them below a feeder.
+
+    Limits change every hour and are small beside the minimum powers, so that who may charge at all is the question.
+    """
     rng = np.random.default_rng(seed)
-    evs = [_reference_ev(rng, i, True) for i in range(int(rng.integers(8, 26)))]
+    evs = [_hurried_ev(rng, i) for i in range(int(rng.integers(8, 26)))]
     for ev in evs[::2]:
         ev.nodes = ("feeder",)
-    night = by_hour({range(16, 21): 0.75, range(21, 24): 1.0, range(6): 1.0}, 0.85)
-    present = np.zeros(_QUARTERS)
-    for ev in evs:
+    wanted = np.zeros((2, _QUARTERS))
+    for i, ev in enumerate(evs):
         first, last = ((at - NOON) // timedelta(minutes=15) for at in (ev.arrival_time, ev.departure_time))
-        present[first:last] = 1.0
-    level = sum(ev.energy for ev in evs) / float(night @ present / 4)
-    site = np.maximum(rng.uniform(0.85, 1.2) * level * night, 11.0)
-    below = sum(ev.energy for ev in evs[::2]) / sum(ev.energy for ev in evs)
-    tree = PowerTree((Node("site", None, site), Node("feeder", "site", rng.uniform(1.0, 1.4) * below * site)))
+        wanted[i % 2, first:last] += ev.energy / (last - first) * 4
+    uneven = np.repeat(rng.uniform(0.7, 1.3, 24), 4)
+    site = np.maximum(rng.uniform(0.75, 1.05) * uneven * wanted.sum(axis=0), 10.0)
+    feeder = np.maximum(rng.uniform(0.9, 1.3) * uneven * wanted[0], 4.2)
+    tree = PowerTree((Node("site", None, site), Node("feeder", "site", feeder)))
     return Problem.of(evs, Horizon(NOON), tree, reference_price())
+
+
+def _hurried_ev(rng: np.random.Generator, i: int) -> EV:
+    least, most = ((1.38, 7.36), (4.14, 11.04), (4.14, 22.08), (10.0, 50.0))[rng.choice(4, p=[0.25, 0.4, 0.25, 0.1])]
+    arrival, stay = int(rng.integers(0, 72)), int(rng.integers(4, 41))
+    departure = min(arrival + stay, _QUARTERS)
+    energy = round(float(rng.uniform(0.15, 0.7)) * most * (departure - arrival) / 4, 3)
+    begin, end = (NOON + timedelta(minutes=15 * quarter) for quarter in (arrival, departure))
+    return EV(i, False, i, 1, least, most, begin, end, energy)

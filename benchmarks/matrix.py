@@ -104,6 +104,13 @@ class Matrix:
             binaries=n,
         )
 
+    def without_money(self) -> Matrix:
+        """The same with unmet energy as the only objective."""
+        powers = len(self.ev)
+        cost = np.zeros_like(self.cost)
+        cost[powers : powers + len(self.problem.evs)] = UNMET_PRICE
+        return replace(self, cost=cost)
+
     def power_of(self, values: FloatArray) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps), from the values of all columns."""
         power = self.problem.zeros()
@@ -112,11 +119,15 @@ class Matrix:
 
 
 def solve_directly(
-    matrix: Matrix, method: Literal["simplex", "ipm", "choose"] = "choose", *, time_limit_s: float = TIME_LIMIT_S
+    matrix: Matrix,
+    method: Literal["simplex", "ipm", "choose"] = "choose",
+    *,
+    time_limit_s: float = TIME_LIMIT_S,
+    gap: float = 1e-3,
 ) -> FloatArray:
     """Values of all columns from HiGHS on one thread, the matrix handed over in one piece; TooSlow without an optimum.
 
-    A mixed-integer programme may end with the best it has, as long as it has something.
+    A mixed-integer programme may end `gap` (money) from its bound, or at the limit with the best it has.
     """
     import highspy  # not beside OR-tools in one process
 
@@ -126,7 +137,8 @@ def solve_directly(
         "threads": 1,
         "solver": method,
         "time_limit": time_limit_s,
-        "mip_rel_gap": 1e-5,
+        "mip_rel_gap": 0.0,
+        "mip_abs_gap": gap,
     }.items():
         solver.setOptionValue(option, setting)
     solver.passModel(_model(highspy, matrix))

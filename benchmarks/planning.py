@@ -50,7 +50,7 @@ LINEAR: dict[Instance, Runs] = {
     Instance(5000, tree=True): _times(5, "flow")
     | _times(3, "optimal")
     | _times(1, "HiGHS ipm", "OR-tools min-cost flow"),
-    Instance(5000, 288, tree=True): _times(3, "flow") | _times(1, "optimal", "OR-tools min-cost flow"),
+    Instance(5000, 288, tree=True): _times(3, "flow") | _times(2, "optimal") | _times(1, "OR-tools min-cost flow"),
 }
 DEMAND: dict[Instance, Runs] = {
     Instance(200, tree=True, demand=True): _times(5, "flow", "optimal", *FLOOR) | _times(3, *_MODELLED),
