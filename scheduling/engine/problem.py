@@ -184,13 +184,21 @@ class Problem:
         result: FloatArray = power @ self.hours
         return result
 
-    def unmet(self, power: FloatArray) -> FloatArray:
-        """Need that the plan leaves, kWh, shape (n_ev,)."""
-        return np.maximum(self.need_kwh - self.energy(power), 0.0)
+    def served(self, power: FloatArray) -> FloatArray:
+        """What stays in the battery, kWh as charged at the meter, shape (n_ev,).
 
-    def unmet_of(self, ev: int, power: FloatArray) -> float:
-        """Need of one vehicle that the plan leaves, kWh."""
-        return max(float(self.need_kwh[ev] - power[ev] @ self.hours), 0.0)
+        The energy, less what giving back took out of the battery: 1 kWh given costs 1 / efficiency kWh inside, which
+        1 / efficiency^2 kWh at the meter put there.
+        """
+        if not self.discharge_power.any():
+            return self.energy(power)
+        given = np.maximum(-power, 0.0) @ self.hours
+        served: FloatArray = np.maximum(power, 0.0) @ self.hours - given / self.efficiency**2
+        return served
+
+    def unmet(self, power: FloatArray) -> FloatArray:
+        """Need that the plan leaves, kWh at the meter, shape (n_ev,)."""
+        return np.maximum(self.need_kwh - self.served(power), 0.0)
 
     def cost(self, power: FloatArray) -> float:
         """Money for the energy of the vehicles alone, without sun and battery."""
