@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -15,6 +14,7 @@ from scheduling.engine.arrays import ENERGY_TOLERANCE_KWH, POWER_TOLERANCE_KW, B
 from scheduling.engine.binding import Bound, bounds_of, widest_first
 from scheduling.engine.problem import Problem
 from scheduling.engine.site import Dispatch
+from scheduling.engine.wording import Clock, utc_clock
 
 Reason = Literal[
     "deadline",
@@ -37,12 +37,6 @@ _EPS = 1e-12
 
 Codes = NDArray[np.int8]
 Causes = NDArray[np.int16]
-Clock = Callable[[datetime], str]
-
-
-def utc_clock(instant: datetime) -> str:
-    """Hour and minute, UTC."""
-    return f"{instant:%H:%M}"
 
 
 @dataclass(frozen=True, eq=False)

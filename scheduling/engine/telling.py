@@ -9,25 +9,15 @@ import numpy as np
 
 from scheduling.engine.arrays import POWER_TOLERANCE_KW
 from scheduling.engine.binding import Bound
+from scheduling.engine.wording import Clock, count_in_words, place_in_words, price_in_words
 
 if TYPE_CHECKING:
-    from scheduling.engine.reasons import Clock, Why
+    from scheduling.engine.reasons import Why
 
 
 def tell(why: Why, ev: int, step: int, clock: Clock) -> str:
     """One sentence for vehicle row `ev` in `step`; instants are worded by `clock`."""
     return _Teller(why, ev, step, clock).sentence()
-
-
-def price_in_words(price: float) -> str:
-    """A price per kWh with two to four decimals."""
-    text = f"{price:.4f}"
-    return text[:-2] + text[-2:].rstrip("0")
-
-
-def place_in_words(name: str, is_root: bool) -> str:
-    """A node as people name it."""
-    return f"grid connection {name!r}" if is_root else f"load group {name!r}"
 
 
 class _Teller:
@@ -92,8 +82,8 @@ class _Teller:
         for one, many, chosen in groups:
             if drawn[chosen].sum() > drawn.sum() / 2:
                 count = int(chosen.sum())
-                return f", most of it for {_count(count, 'vehicle')} {one if count == 1 else many}"
-        return f", shared with {_count(len(others), 'other vehicle')}"
+                return f", most of it for {count_in_words(count, 'vehicle')} {one if count == 1 else many}"
+        return f", shared with {count_in_words(len(others), 'other vehicle')}"
 
     def _for_the_deadline(self) -> str:
         charges = f"Charges at {self._kw:.1f} kW"
@@ -158,7 +148,3 @@ class _Teller:
 
     def _at(self, step: int) -> str:
         return self._clock(self._problem.horizon.borders[step])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
