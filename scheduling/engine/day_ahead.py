@@ -12,7 +12,7 @@ import numpy as np
 
 from scheduling.engine.arrays import POWER_TOLERANCE_KW, FloatArray
 from scheduling.engine.linear import PulpLinearProgram
-from scheduling.engine.model import linear_model, worth_of
+from scheduling.engine.model import linear_model, low_fallbacks, worth_of
 from scheduling.engine.problem import Problem
 from scheduling.engine.pulp_highs import GAP, Answer, SolverFailed, pulp_problem, search
 
@@ -48,6 +48,8 @@ class DayAheadMILP(PulpLinearProgram):
         assert bound is not None
         if not (problem.min_power > 0).any():
             return True
+        if low_fallbacks(problem).any():
+            return False  # the linear programme is too careful with these to be a bound
         least = worth_of(problem, bound)
         return worth_of(problem, plan) <= least + GAP * abs(least)
 

@@ -26,6 +26,8 @@ _EPS = 1e-6
 REQUIRED = ("vehicle", "powerNom", "energyRequired", "energyMax", "arrivalTime", "departureTime", "arrivalSOE")
 OPTIONAL = ("powerMin", "priority", "efficiency")
 """Columns of a file: kW, kWh in the battery, times as local hours of the day or as RFC 3339 with an offset."""
+DERIVED = ("parkingDuration", "chargingDuration", "arrivalSOC", "restsOn")
+"""Columns that predictions have and that follow from the others: read over."""
 HIGHEST = 1e6
 HIGHEST_PRIORITY = 1000
 
@@ -243,7 +245,7 @@ class _Row:
 
     def demand(self) -> Demand | None:
         for name in self.row:
-            if name not in REQUIRED and name not in OPTIONAL:
+            if name not in (*REQUIRED, *OPTIONAL, *DERIVED):
                 self.refuse(str(name or ""), "there is no such column." if name else "has more values than the header.")
         vehicle = self.vehicle()
         power = self.between("powerNom", 0.0, HIGHEST, above=True)

@@ -123,29 +123,40 @@ def linear_model(problem: Problem, *, minimum_power: bool = False) -> LinearMode
     in it: the battery rests and all sun is taken.
     """
     draft = _Draft()
-    ev, step, counted, upper = _power_columns(problem)
+    ev, step, counted, upper = _power_columns(problem, exact=minimum_power)
     price = problem.hours[step] * (problem.steering_price[step] + _tie_break(problem)[ev, step])
     power = draft.add_columns(price, upper)
     _add_state_of_energy(draft, problem, ev, step, power)
-    _add_limits(draft, problem, ev, step, counted, upper)
+    counting = _add_limits(draft, problem, ev, step, counted, upper)
     _add_demand_charges(draft, problem, step, power)
-    _add_soft_limits(draft, problem, ev, step, counted, power)
+    counting += _add_soft_limits(draft, problem, ev, step, counted, power)
     none = np.zeros(0, dtype=np.int64)
-    on = _add_minimum_power(draft, problem, ev, step, power) if minimum_power else (none, none)
+    on = _add_minimum_power(draft, problem, ev, step, power, counting) if minimum_power else (none, none)
     return draft.finished(problem, (ev, step), on)
 
 
-def _power_columns(problem: Problem) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+_Counting = list[tuple[FloatArray, IntArray]]
+"""Rows that count power: the weight of each vehicle (n_ev,), and the row of each step, -1 where there is none."""
+
+
+def low_fallbacks(problem: Problem) -> BoolArray:
+    """Vehicles with a fallback below their minimum power, shape (n_ev,)."""
+    low: BoolArray = (problem.free_power > 0) & (problem.free_power < problem.min_power - 1e-9)
+    return low
+
+
+def _power_columns(problem: Problem, *, exact: bool) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
     """Vehicle, step, share that nodes count, and upper bound of every power column.
 
     Up to its fallback a vehicle is free of the nodes: a column of its own. A fallback below the minimum cannot be used
-    alone, so there the whole power counts by the share it has at full power, which is never less than the true one.
+    alone: there the whole power counts, and the 0/1 column takes the fallback off (`exact`), or it counts by the share
+    it has at full power, which is never less than the true one.
     """
     ev, step = np.nonzero((problem.most_power > 0) & (problem.need_kwh > 0)[:, None])
     most = problem.most_power[ev, step]
     free = np.minimum(problem.free_power[ev], most)
-    usable = np.where(free < problem.min_power[ev] - 1e-9, 0.0, free)
-    share = np.where(usable > 0, 1.0, 1.0 - free / most)
+    usable = np.where(low_fallbacks(problem)[ev], 0.0, free)
+    share = np.where((usable > 0) | exact, 1.0, 1.0 - free / most)
     parts = [(usable > 0, np.zeros_like(share), usable), (most > usable, share, most - usable)]
     columns = [(ev[some], step[some], counts[some], bound[some]) for some, counts, bound in parts]
     all_ev, all_step, counted, upper = (np.concatenate(arrays) for arrays in zip(*columns, strict=True))
@@ -183,19 +194,22 @@ def _add_state_of_energy(draft: _Draft, problem: Problem, ev: IntArray, step: In
 
 def _add_limits(
     draft: _Draft, problem: Problem, ev: IntArray, step: IntArray, counted: FloatArray, upper: FloatArray
-) -> None:
+) -> _Counting:
     """The tree's rows; those that can never bind are left out."""
     rows, steps = problem.rows, problem.horizon.steps
+    counting: _Counting = []
     columns = np.flatnonzero(counted)
     for coefficients, limit in zip(rows.coefficients, rows.limits, strict=True):
         mine = columns[coefficients[ev[columns]] > 0]
         value = coefficients[ev[mine]] * counted[mine]
         most = np.bincount(step[mine], weights=value * upper[mine], minlength=steps)
         binding = most > limit
-        number = np.zeros(steps, dtype=np.int64)
+        number = np.full(steps, -1, dtype=np.int64)
         number[binding] = draft.add_rows(limit[binding])
         kept = binding[step[mine]]
         draft.put(number[step[mine[kept]]], mine[kept], value[kept])
+        counting.append((coefficients, number))
+    return counting
 
 
 def _add_demand_charges(draft: _Draft, problem: Problem, step: IntArray, power: IntArray) -> None:
@@ -216,8 +230,9 @@ def _add_demand_charges(draft: _Draft, problem: Problem, step: IntArray, power: 
 
 def _add_soft_limits(
     draft: _Draft, problem: Problem, ev: IntArray, step: IntArray, counted: FloatArray, power: IntArray
-) -> None:
+) -> _Counting:
     """One column per soft limit and step: kW above it, for money."""
+    counting: _Counting = []
     for node, members in problem.soft_nodes:
         assert node.soft_limit_kw is not None
         over = draft.add_columns(node.soft_price_per_kwh * problem.hours, np.full(problem.horizon.steps, np.inf))
@@ -225,12 +240,17 @@ def _add_soft_limits(
         mine = np.isin(ev, members) & (counted > 0)
         draft.put(row[step[mine]], power[mine], counted[mine])
         draft.put(row, over, -1.0)
+        counting.append((np.isin(np.arange(len(problem.evs)), members).astype(np.float64), row))
+    return counting
 
 
 def _add_minimum_power(
-    draft: _Draft, problem: Problem, ev: IntArray, step: IntArray, power: IntArray
+    draft: _Draft, problem: Problem, ev: IntArray, step: IntArray, power: IntArray, counting: _Counting
 ) -> tuple[IntArray, IntArray]:
-    """Minimum * on <= power <= most * on for whoever has a minimum; vehicle and step of the 0/1 columns."""
+    """Minimum * on <= power <= most * on for whoever has a minimum; vehicle and step of the 0/1 columns.
+
+    Nodes do not count a fallback below the minimum while its vehicle charges.
+    """
     some = problem.min_power[ev] > 0
     pair, begins = _visits(ev[some], step[some])
     on_ev, on_step = ev[some][begins], step[some][begins]
@@ -241,6 +261,10 @@ def _add_minimum_power(
     on = draft.add_columns(np.zeros(1), np.ones(len(on_ev)))
     draft.put(lowest, on, problem.min_power[on_ev])
     draft.put(highest, on, -problem.most_power[on_ev, on_step])
+    fallback = np.where(low_fallbacks(problem), problem.free_power, 0.0)[on_ev]
+    for weight, row in counting:
+        some = (fallback > 0) & (weight[on_ev] > 0) & (row[on_step] >= 0)
+        draft.put(row[on_step[some]], on[some], -(weight[on_ev] * fallback)[some])
     return on_ev, on_step
 
 
