@@ -4,6 +4,7 @@ from scheduling.engine.algorithm import Algorithm
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.first_come import serve_one_by_one
 from scheduling.engine.problem import Problem
+from scheduling.engine.programme import tapered
 
 
 class EarliestDeadlineFirst(Algorithm):
@@ -11,4 +12,4 @@ class EarliestDeadlineFirst(Algorithm):
 
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
-        return serve_one_by_one(problem, problem.departure_step)
+        return tapered(problem, lambda capped: serve_one_by_one(capped, capped.departure_step))

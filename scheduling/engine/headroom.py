@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scheduling.engine.arrays import BoolArray, FloatArray, IntArray
+from scheduling.engine.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from scheduling.engine.problem import Problem
 
 _EPS = 1e-9
-_PASSES = 6
 
 
 class Headroom:
@@ -23,21 +22,30 @@ class Headroom:
         self._rows = problem.rows
         self.power = power.copy()
         self.load = self._rows.coefficients @ problem.excess_power(self.power)
-        self._narrow_first = np.argsort((self._rows.coefficients > 0).sum(axis=1), kind="stable")
         self._rows_of = [np.flatnonzero(column) for column in self._rows.coefficients.T]
+        self._shares = [
+            list(zip(rows.tolist(), column[rows].tolist(), strict=True))
+            for rows, column in zip(self._rows_of, self._rows.coefficients.T, strict=True)
+        ]
+
+    def room(self, step: int) -> FloatArray:
+        """What every row still allows in one step, shape (n_rows,)."""
+        return np.maximum(self._rows.limits[:, step] - self.load[:, step], 0.0)
 
     def ceiling(self, ev: int) -> FloatArray:
         """Most the vehicle may have in each step beside all others, kW, shape (steps,); 0 or >= its minimum."""
-        problem, rows = self._problem, self._rows_of[ev]
-        free = problem.free_power[ev]
-        top = np.full(problem.horizon.steps, problem.max_power[ev])
-        if rows.size:
-            weight = self._rows.coefficients[rows, ev][:, None]
-            room = (self._rows.limits[rows] - self.load[rows]) / weight
-            counted = np.maximum(self.power[ev] - free, 0.0)
-            np.minimum(top, free + counted + np.maximum(room.min(axis=0), 0.0), out=top)
-        top[(top < problem.min_power[ev] - _EPS) | ~problem.present[ev]] = 0.0
+        problem, free = self._problem, self._problem.free_power[ev]
+        counted = np.maximum(self.power[ev] - free, 0.0)
+        top: FloatArray = np.minimum(problem.most_power[ev], free + counted + self.room_of(ev))
+        top[top < problem.min_power[ev] - _EPS] = 0.0
         return top
+
+    def room_of(self, ev: int) -> FloatArray:
+        """What the nodes above a vehicle would let it draw more in each step, kW, shape (steps,)."""
+        rows = self._rows_of[ev]
+        weight = self._rows.coefficients[rows, ev][:, None]
+        room: FloatArray = ((self._rows.limits[rows] - self.load[rows]) / weight).min(axis=0, initial=np.inf)
+        return np.maximum(room, 0.0)
 
     def put(self, ev: int, power: FloatArray) -> None:
         """Replace the vehicle's plan, kW, shape (steps,); the caller stays below `ceiling`."""
@@ -46,6 +54,13 @@ class Headroom:
         change = np.maximum(power - free, 0.0) - np.maximum(self.power[ev] - free, 0.0)
         self.load[rows] += self._rows.coefficients[rows, ev][:, None] * change
         self.power[ev] = power
+
+    def put_step(self, step: int, evs: IntArray, power: FloatArray) -> None:
+        """Replace the power of the vehicles `evs` in one step, kW, aligned with `evs`; the caller keeps the limits."""
+        free = self._problem.free_power[evs]
+        change = np.maximum(power - free, 0.0) - np.maximum(self.power[evs, step] - free, 0.0)
+        self.load[:, step] += self._rows.coefficients[:, evs] @ change
+        self.power[evs, step] = power
 
     def serve(self, ev: int, order: IntArray) -> FloatArray:
         """Plan one vehicle anew beside all others: its need in the steps of `order`, first ones first."""
@@ -59,40 +74,33 @@ class Headroom:
 
         Who would end between 0 and the minimum gets nothing more, and the room goes to the next.
         """
-        problem = self._problem
-        before = self.power[order, step]
-        least = problem.min_power[order]
-        alive = wanted > before + _EPS
-        reached: FloatArray = before
-        starved = np.zeros(len(order), dtype=np.bool_)
-        for _ in range(_PASSES):
-            reached = np.where(alive, self._clip(step, order, before, wanted, alive), before)
-            starved = (reached > before + _EPS) & (reached < least - _EPS)
-            if not starved.any():
-                break
-            alive = alive & ~starved
-        reached = np.where(starved, before, reached)
-        self._set(step, order, reached)
+        problem, room = self._problem, self.room(step).tolist()
+        wishes = zip(
+            order.tolist(),
+            self.power[order, step].tolist(),
+            wanted.tolist(),
+            problem.min_power[order].tolist(),
+            problem.free_power[order].tolist(),
+            strict=True,
+        )
+        reached = np.array([self._raised(room, *wish) for wish in wishes], dtype=np.float64)
+        self.put_step(step, order, reached)
         return reached
 
-    def _set(self, step: int, order: IntArray, power: FloatArray) -> None:
-        free = self._problem.free_power[order]
-        change = np.maximum(power - free, 0.0) - np.maximum(self.power[order, step] - free, 0.0)
-        self.load[:, step] += self._rows.coefficients[:, order] @ change
-        self.power[order, step] = power
-
-    def _clip(self, step: int, order: IntArray, before: FloatArray, wanted: FloatArray, alive: BoolArray) -> FloatArray:
-        """What each would reach if served in order; up to its fallback a rise costs the nodes nothing."""
-        free = self._problem.free_power[order]
-        counted = np.maximum(before - free, 0.0)
-        more = np.where(alive, np.maximum(wanted - free, 0.0) - counted, 0.0)
-        for row in self._narrow_first:
-            weight = self._rows.coefficients[row, order]
-            asked = weight * more
-            room = max(float(self._rows.limits[row, step] - self.load[row, step]), 0.0)
-            allowed = np.clip(room - (np.cumsum(asked) - asked), 0.0, asked)
-            more = np.where(weight > 0, allowed / np.where(weight > 0, weight, 1.0), more)
-        reached: FloatArray = np.minimum(wanted, free + counted + more)
+    def _raised(self, room: list[float], ev: int, before: float, wanted: float, minimum: float, free: float) -> float:
+        """What one vehicle reaches, kW; what that costs the nodes, nothing up to its fallback, is taken off `room`."""
+        if wanted <= before + _EPS:
+            return before
+        counted = max(before - free, 0.0)
+        more = max(wanted - free, 0.0) - counted
+        for row, weight in self._shares[ev]:
+            if weight * more > room[row]:
+                more = room[row] / weight
+        reached = min(wanted, free + counted + more)
+        if reached <= before + _EPS or reached < minimum - _EPS:
+            return before
+        for row, weight in self._shares[ev]:
+            room[row] = max(room[row] - weight * more, 0.0)
         return reached
 
 

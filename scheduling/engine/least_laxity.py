@@ -3,9 +3,11 @@
 import numpy as np
 
 from scheduling.engine.algorithm import Algorithm
-from scheduling.engine.arrays import FloatArray, IntArray
+from scheduling.engine.arrays import FloatArray
 from scheduling.engine.first_come import ranked
 from scheduling.engine.problem import Problem
+from scheduling.engine.programme import tapered
+from scheduling.engine.sharing import able, serve_the_rest, without_crumbs
 
 
 class LeastLaxityFirst(Algorithm):
@@ -13,27 +15,19 @@ class LeastLaxityFirst(Algorithm):
 
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
-        headroom = problem.headroom()
+        return tapered(problem, self._step_by_step)
+
+    def _step_by_step(self, problem: Problem) -> FloatArray:
+        headroom, steps = problem.headroom(), np.arange(problem.horizon.steps)
         left = problem.need_kwh.copy()
         time_left = (problem.present * problem.hours).sum(axis=1)
         for step, hours in enumerate(problem.hours):
-            here = problem.present[:, step]
-            laxity = time_left - left / np.maximum(problem.max_power, 1e-9)
-            order = ranked(problem, laxity)
-            order = order[here[order] & (left[order] > 1e-9)]
-            granted = headroom.raise_step(step, order, _wanted(problem, order, left[order], step))
-            left[order] -= granted * hours
-            time_left -= here * hours
+            wanted = able(problem, step, left)
+            turns = ranked(problem, time_left - left / np.maximum(problem.max_power, 1e-9))
+            turns = turns[wanted[turns] > 0]
+            headroom.raise_step(step, turns, wanted[turns])
+            without_crumbs(problem, headroom, step, turns, left[turns], min(step + 1, len(steps) - 1))
+            left[turns] -= headroom.power[turns, step] * hours
+            time_left -= problem.present[:, step] * hours
+        serve_the_rest(problem, headroom, ranked(problem, problem.laxity_hours), steps)
         return headroom.power
-
-
-def _wanted(problem: Problem, order: IntArray, left: FloatArray, step: int) -> FloatArray:
-    """As fast as possible, but never so that less than a step at minimum power would be left over, kW."""
-    hours = problem.hours[step]
-    most, least = problem.max_power[order], problem.min_power[order]
-    wanted = np.minimum(most, left / hours)
-    rest = left - wanted * hours
-    last = least * problem.hours[-1]
-    leaves_crumbs = (rest > 1e-9) & (rest < last)
-    wanted = np.where(leaves_crumbs, np.maximum((left - last) / hours, least), wanted)
-    return np.where(wanted < least - 1e-9, 0.0, np.minimum(wanted, most))

@@ -8,8 +8,11 @@ from scheduling.engine.algorithm import Algorithm
 from scheduling.engine.day_ahead import DayAheadLP, DayAheadMILP
 from scheduling.engine.earliest_deadline import EarliestDeadlineFirst
 from scheduling.engine.first_come import FirstComeFirstServed
+from scheduling.engine.go import GoAlgorithm
 from scheduling.engine.least_laxity import LeastLaxityFirst
 from scheduling.engine.linear import PulpLinearProgram
+from scheduling.engine.pulp_numerical import PulpNumericalAlgorithm
+from scheduling.engine.round_robin import RoundRobin
 from scheduling.engine.uncontrolled import Uncontrolled
 
 ENTRY_POINT_GROUP = "fleet_depot.algorithms"
@@ -21,6 +24,9 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "edf": EarliestDeadlineFirst,
     "llf": LeastLaxityFirst,
     "fcfs": FirstComeFirstServed,
+    "round-robin": RoundRobin,
+    "go": GoAlgorithm,
+    "pulp-numerical": PulpNumericalAlgorithm,
     "uncontrolled": Uncontrolled,
 }
 
