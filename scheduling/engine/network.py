@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.problem import Problem
-from scheduling.engine.tree import NO_LIMIT, Rows
+from scheduling.engine.tree import NO_LIMIT
 
 QUANTA_PER_KWH = 3_600_000_000
 """mW s per kWh."""
 NO_ROOM_LIMIT = 1 << 61
 _EPS = 1e-9
+_NEXT_QUANTUM = 0.5e-3
+"""Added before rounding down, so that a whole number that floats miss by a hair stays what it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,54 +49,61 @@ class Network:
     @staticmethod
     def of(problem: Problem) -> Network:
         """The network of a problem for which `not_a_flow` has no objection."""
-        rows = problem.rows
-        kept = _binding_rows(problem)
-        parent, row = _forest(rows, kept, bool((_bypass(problem) > 0).any()))
-        order_of_node = {int(r): k for k, r in enumerate(row)}
-        leaf = _leaf_of(rows, kept, order_of_node, len(problem.evs))
-        wanted = np.flatnonzero((problem.need_kwh > 0) & (problem.most_power > 0).any(axis=1))
-        ev = wanted[np.lexsort((wanted, leaf[wanted]))]
+        forest = _forest_of(problem)
+        if forest.objection:
+            raise ValueError(f"This problem is no flow: {forest.objection}.")
+        wanted = np.flatnonzero((problem.need_kwh > 0) & (problem.first_step < problem.last_step) & ~problem.held)
+        ev = wanted[np.argsort(forest.leaf[wanted], kind="stable")]
         first, last = problem.first_step[ev], problem.last_step[ev]
         start = np.concatenate([[0], np.cumsum(last - first)]).astype(np.int64)
-        at = np.repeat(np.arange(len(ev)), last - first)
-        step = np.arange(start[-1]) - start[at] + first[at]
+        at, step = _arcs(first, last, start)
         quanta = problem.hours * QUANTA_PER_KWH
         whole = problem.most_power[ev[at], step]
         free = np.minimum(_bypass(problem)[ev][at], whole)
-        room = np.full((len(row), problem.horizon.steps), NO_ROOM_LIMIT, dtype=np.int64)
-        real = row >= 0
-        room[real] = np.floor(np.minimum(rows.limits[row[real]], NO_LIMIT / 1e6) * quanta + 0.5e-3)
+        room = np.full((len(forest.row), problem.horizon.steps), NO_ROOM_LIMIT, dtype=np.int64)
+        real = forest.row >= 0
+        room[real] = quanta_of(problem.rows.limits[forest.row[real]], problem.hours)
+        per_step = quanta[step]
         return Network(
             problem=problem,
             ev=ev,
-            leaf=leaf[ev],
+            leaf=forest.leaf[ev],
             first=first,
             last=last,
             start=start,
-            most=np.floor((whole - free) * quanta[step] + 0.5e-3).astype(np.int64),
-            free=np.floor(free * quanta[step] + 0.5e-3).astype(np.int64) if (free > 0).any() else np.zeros(0, np.int64),
+            most=_whole((whole - free) * per_step),
+            free=_whole(free * per_step) if (free > 0).any() else np.zeros(0, np.int64),
             least_kw=problem.min_power[ev],
-            need=np.floor(problem.need_kwh[ev] * QUANTA_PER_KWH + 0.5e-3).astype(np.int64),
-            parent=parent,
+            need=kwh_in_quanta(problem.need_kwh[ev]),
+            parent=forest.parent,
             room=room,
-            row=row,
+            row=forest.row,
         )
 
     @cached_property
+    def _arcs(self) -> tuple[IntArray, IntArray]:
+        return _arcs(self.first, self.last, self.start)
+
+    @property
     def arc_ev(self) -> IntArray:
         """Position of the vehicle of every arc, shape (n_arcs,)."""
-        return np.repeat(np.arange(len(self.ev)), self.last - self.first)
+        return self._arcs[0]
 
-    @cached_property
+    @property
     def arc_step(self) -> IntArray:
         """Step of every arc, shape (n_arcs,)."""
-        return np.arange(self.start[-1]) - self.start[self.arc_ev] + self.first[self.arc_ev]
+        return self._arcs[1]
+
+    @cached_property
+    def whole(self) -> IntArray:
+        """Most energy of every arc, by-pass included, shape (n_arcs,)."""
+        return self.most + self.free if len(self.free) else self.most
 
     def power_of(self, energy: IntArray) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps), from the energy of every arc (by-pass included), mW s."""
         power = self.problem.zeros()
-        kwh = energy / QUANTA_PER_KWH
-        power[self.ev[self.arc_ev], self.arc_step] = kwh / self.problem.hours[self.arc_step]
+        kw_per_quantum = 1.0 / (self.problem.hours * QUANTA_PER_KWH)
+        power[self.ev[self.arc_ev], self.arc_step] = energy * kw_per_quantum[self.arc_step]
         return power
 
     def energy_of(self, power: FloatArray) -> IntArray:
@@ -102,11 +112,23 @@ class Network:
         return np.rint(kwh * QUANTA_PER_KWH).astype(np.int64)
 
 
+def quanta_of(power: FloatArray, hours: FloatArray) -> IntArray:
+    """Whole quanta of a power held for whole steps, kW, shape (..., steps)."""
+    return _whole(np.clip(power, 0.0, NO_LIMIT / 1e6) * (hours * QUANTA_PER_KWH))
+
+
+def kwh_in_quanta(energy: FloatArray) -> IntArray:
+    """Whole quanta of an energy in kWh."""
+    return _whole(energy * QUANTA_PER_KWH)
+
+
 def not_a_flow(problem: Problem) -> str:
     """Why the linear problem is no flow that the greedy solves exactly, as a clause; empty if it is one."""
-    site, rows = problem.site, problem.rows
+    site, roots = problem.site, sum(node.parent is None for node in problem.tree.nodes)
     if site.has_storage:
         return "sun or a battery stand behind the meter"
+    if site.building_kw is not None and (site.building_kw < 0).any():
+        return "the building feeds in"
     if (problem.discharge_power > 0).any():
         return "a vehicle may give back"
     if len(site.demand_charges) > 1:
@@ -115,17 +137,92 @@ def not_a_flow(problem: Problem) -> str:
         return "a soft limit stands on an inner node"
     if problem.soft_nodes and (problem.free_power > 0).any():
         return "a soft limit meets fallbacks"
+    if roots > 1 and (site.demand_charges or problem.soft_nodes):
+        return "the site has several grid connections"
     if ((problem.free_power > _EPS) & (problem.free_power < problem.min_power - _EPS)).any():
         return "a fallback is below a minimum power"
-    kept = _binding_rows(problem)
-    if any(not np.isin(np.round(rows.coefficients[r], 9), (0.0, 1.0)).all() for r in kept):
-        return "phases are loaded unequally"
-    names = [rows.names[r] for r in kept]
-    if len(set(names)) < len(names):
-        return "a node limits phases one by one"
-    if sum(1 for node in problem.tree.nodes if node.parent is None) > 1 and site.demand_charges:
-        return "the site has several grid connections"
-    return ""
+    return _forest_of(problem).objection
+
+
+@dataclass(frozen=True, eq=False)
+class _Forest:
+    """The nodes that can be full at all, by their rows, each behind its parent; or why they form no forest."""
+
+    parent: IntArray  # (n_nodes,)
+    row: IntArray  # (n_nodes,)
+    leaf: IntArray  # (n_ev,) innermost node above every vehicle
+    objection: str = ""
+
+
+_FORESTS: WeakKeyDictionary[Problem, _Forest] = WeakKeyDictionary()
+"""Of the problems at hand: the question whether it is a flow and the flow itself need it."""
+
+
+def _forest_of(problem: Problem) -> _Forest:
+    forest = _FORESTS.get(problem)
+    if forest is None:
+        forest = _FORESTS[problem] = _grow(problem)
+    return forest
+
+
+def _grow(problem: Problem) -> _Forest:
+    """Vehicles under the same rows form a group; the rows are nested if each finds its members in one place."""
+    rows = problem.rows
+    group, one_of = _groups(rows.coefficients)
+    weight = rows.coefficients[:, one_of]
+    kept = _binding_rows(problem, group, weight)
+    members = (weight > 0) @ np.bincount(group, minlength=len(one_of))
+    widest_first = sorted(kept, key=lambda r: (-members[r], not rows.is_root[r]))
+    if not np.isin(np.round(weight[kept], 9), (0.0, 1.0)).all():
+        return _no_forest("phases are loaded unequally")
+    if len({rows.names[r] for r in kept}) < len(kept):
+        return _no_forest("a node limits phases one by one")
+    if _needs_a_top_of_its_own(problem, widest_first, members):
+        widest_first.insert(0, -1)
+    parent = np.full(len(widest_first), -1, dtype=np.int64)
+    leaf = np.zeros(len(one_of), dtype=np.int64)
+    for node, row in enumerate(widest_first[1:], start=1):
+        inside = np.flatnonzero(weight[row] > 0)
+        parent[node] = leaf[inside[0]]
+        if (leaf[inside] != parent[node]).any():
+            return _no_forest("limits of different nodes cross each other")
+        leaf[inside] = node
+    return _Forest(parent, np.array(widest_first, dtype=np.int64), leaf[group])
+
+
+def _no_forest(objection: str) -> _Forest:
+    nothing = np.zeros(0, dtype=np.int64)
+    return _Forest(nothing, nothing, nothing, objection)
+
+
+def _needs_a_top_of_its_own(problem: Problem, widest_first: list[int], members: IntArray) -> bool:
+    """By-passes end above the grid connection; several connections, or one that misses vehicles, need a common end."""
+    if (_bypass(problem) > 0).any() or not widest_first:
+        return True
+    roots = [row for row in widest_first if problem.rows.is_root[row]]
+    return roots != widest_first[:1] or members[roots[0]] < len(problem.evs)
+
+
+def _groups(coefficients: FloatArray) -> tuple[IntArray, IntArray]:
+    """Number of every vehicle's group of equal columns, shape (n_ev,), and a vehicle of each group."""
+    numbers: dict[bytes, int] = {}
+    columns = np.ascontiguousarray(coefficients.T)
+    group = np.array([numbers.setdefault(column.tobytes(), len(numbers)) for column in columns], dtype=np.int64)
+    return group, np.unique(group, return_index=True)[1]
+
+
+def _binding_rows(problem: Problem, group: IntArray, weight: FloatArray) -> list[int]:
+    """Rows that can be full at all; the root's stay, because peaks and soft limits are counted there."""
+    by_group = np.argsort(group, kind="stable")
+    counted = problem.most_power[by_group]
+    bypass = _bypass(problem)[by_group]
+    if (bypass > 0).any():
+        counted = np.maximum(counted - bypass[:, None], 0.0)
+    most = np.zeros((weight.shape[1], problem.horizon.steps))
+    if len(group):
+        most = np.add.reduceat(counted, np.searchsorted(group[by_group], np.arange(weight.shape[1])), axis=0)
+    can_bind = (weight @ most > problem.rows.limits + _EPS).any(axis=1)
+    return [int(row) for row in np.flatnonzero(np.logical_or(can_bind, problem.rows.is_root))]
 
 
 def _bypass(problem: Problem) -> FloatArray:
@@ -133,36 +230,12 @@ def _bypass(problem: Problem) -> FloatArray:
     return np.minimum(problem.free_power, problem.max_power)
 
 
-def _binding_rows(problem: Problem) -> list[int]:
-    """Rows that can be full at all; the root's stay, because peaks and soft limits are counted there."""
-    rows = problem.rows
-    counted = np.maximum(problem.most_power - _bypass(problem)[:, None], 0.0)
-    most = rows.coefficients @ counted
-    can_bind = (most > rows.limits + _EPS).any(axis=1)
-    return [int(r) for r in np.flatnonzero(can_bind | rows.is_root)]
+def _arcs(first: IntArray, last: IntArray, start: IntArray) -> tuple[IntArray, IntArray]:
+    """Position of the vehicle and step of every arc, shape (n_arcs,) each."""
+    at = np.repeat(np.arange(len(first)), last - first)
+    return at, np.arange(start[-1]) - (start[:-1] - first)[at]
 
 
-def _forest(rows: Rows, kept: list[int], bypassed: bool) -> tuple[IntArray, IntArray]:
-    """Parent and row of every node, top first. A top of its own joins several roots, or takes in the by-passes."""
-    members = (rows.coefficients[kept] > 0).sum(axis=1) if kept else np.zeros(0)
-    widest_first = [kept[k] for k in np.argsort(-members, kind="stable")]
-    roots = [r for r in widest_first if rows.is_root[r]]
-    real_top = len(roots) == 1 and not bypassed and bool((rows.coefficients[roots[0]] > 0).all())
-    row = widest_first if real_top else [-1, *widest_first]
-    if real_top:
-        row.remove(roots[0])
-        row.insert(0, roots[0])
-    parent = [-1]
-    for k in range(1, len(row)):
-        mine = rows.coefficients[row[k]] > 0
-        above = [j for j in range(k) if row[j] < 0 or bool((rows.coefficients[row[j]] > 0)[mine].all())]
-        parent.append(max(above, key=lambda j: -np.inf if row[j] < 0 else -(rows.coefficients[row[j]] > 0).sum()))
-    return np.array(parent, dtype=np.int64), np.array(row, dtype=np.int64)
-
-
-def _leaf_of(rows: Rows, kept: list[int], node_of_row: dict[int, int], n_ev: int) -> IntArray:
-    """The innermost kept node above every vehicle, shape (n_ev,)."""
-    leaf = np.zeros(n_ev, dtype=np.int64)
-    for r in sorted(kept, key=lambda r: -int((rows.coefficients[r] > 0).sum())):
-        leaf[rows.coefficients[r] > 0] = node_of_row[r]
-    return leaf
+def _whole(energy: FloatArray) -> IntArray:
+    result: IntArray = (energy + _NEXT_QUANTUM).astype(np.int64)
+    return result
