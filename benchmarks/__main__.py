@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--only PART]`: everything that is measured, with the machine."""
+"""`python -m benchmarks [--quick] [--only PART] [--page FILE]`: everything that is measured, with the machine."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import ocpp, planning, wire
 from benchmarks.rows import Table, figures
 
+MARK = "## Measured"
 Benchmark = Callable[[], list[Table]]
 
 
@@ -47,6 +48,14 @@ def measure(benchmarks: dict[str, Benchmark]) -> tuple[list[Table], list[str]]:
     return tables, failed
 
 
+def write_below_mark(page: Path, report: str) -> None:
+    """Replace what stands below the mark; ValueError if the page has none."""
+    above, mark, _ = page.read_text(encoding="utf-8").partition(MARK)
+    if not mark:
+        raise ValueError(f"{page} has no line {MARK!r}: nothing was written.")
+    page.write_text(f"{above}{mark}\n\n{report}\n", encoding="utf-8")
+
+
 def machine() -> str:
     """What the figures were measured on."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
@@ -72,12 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="what takes a few seconds: no servers, fewer EVs")
     parser.add_argument("--only", choices=list(EVERYTHING), help="one part of it")
+    parser.add_argument("--page", type=Path, help=f"a page whose part below {MARK!r} is written anew")
     options = parser.parse_args(arguments)
     wanted = QUICK if options.quick else EVERYTHING
     where = machine()
     tables, failed = measure({name: run for name, run in wanted.items() if options.only in (None, name)})
-    print(f"Measured on {where}.\n")
-    print("\n\n".join(table.markdown for table in tables))
+    report = "\n\n".join([f"Measured on {where}.", *(table.markdown for table in tables)])
+    print(report)
+    if options.page and not failed:
+        write_below_mark(options.page, report)
     return 1 if failed else 0
 
 

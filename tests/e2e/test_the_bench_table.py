@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks import __main__ as bench
@@ -27,6 +29,21 @@ def test_a_benchmark_that_fails_does_not_take_the_others_figures(capsys: pytest.
         "| speed | 12,346 | msg/s | idle |",
     ]
     assert "RuntimeError: no server" in capsys.readouterr().err
+
+
+def test_a_page_is_written_anew_below_its_mark(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text("# Performance\n\n## Measured\n\nold figures\n")
+    bench.write_below_mark(page, "new figures")
+    assert page.read_text() == "# Performance\n\n## Measured\n\nnew figures\n"
+
+
+def test_a_page_without_the_mark_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "other.md"
+    page.write_text("# Other\n")
+    with pytest.raises(ValueError, match="has no line '## Measured'"):
+        bench.write_below_mark(page, "new figures")
+    assert page.read_text() == "# Other\n"
 
 
 @pytest.mark.parametrize(
