@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from depot.admin.base import DepotAdmin, JournalAdmin, ReadOnlyAdmin
-from scheduling.models import MonthPeak, Plan, PlanningState, PlanRun
+from scheduling.models import DayAheadPlan, MonthPeak, Plan, PlanningState, PlanRun
 
 
 @admin.register(PlanRun)
@@ -49,3 +49,15 @@ class MonthPeakAdmin(DepotAdmin):
     list_select_related = ("depot",)
     readonly_fields = ("read_until",)
     asks_for_plan = "tariff"
+
+
+@admin.register(DayAheadPlan)
+class DayAheadPlanAdmin(JournalAdmin):
+    list_display = (
+        *("created_at", "depot", "horizon_start", "algorithm", "status", "solver_status"),
+        *("vehicles", "energy_kwh", "unmet_kwh", "cost"),
+    )
+    list_filter = ("status", "depot", "algorithm")
+    list_select_related = ("depot",)
+    search_fields = ("message",)
+    date_hierarchy = "created_at"

@@ -72,9 +72,9 @@ class DepotTranslation(Translation):
         return Horizon.graded(now, grades, cuts=self._comings_and_goings(now))
 
     def _comings_and_goings(self, now: datetime) -> list[datetime]:
-        """Whole seconds at which vehicles arrive, should be ready and leave soon; of many, the nearest ones."""
+        """Whole seconds at which booked vehicles come, should be ready and leave soon; of many, the nearest ones."""
         moments: set[datetime] = set()
-        for ev in self.visits:
+        for ev in (ev for ev, visit in self.visits.items() if visit.reservation is not None):
             arrival = ev.arrival_time.replace(microsecond=0)
             moments.add(arrival if arrival == ev.arrival_time else arrival + timedelta(seconds=1))
             leaving = ev.departure_time.replace(microsecond=0)

@@ -113,7 +113,8 @@ class Plan(models.Model):
     energy_kwh = models.FloatField()
     shortfall_kwh = models.FloatField(default=0)
     shortfall_reason = models.CharField(max_length=20, blank=True)
-    remedy = models.CharField(max_length=300, blank=True)
+    remedy = models.CharField(max_length=500, blank=True)
+    remedies: Any = models.JSONField(default=list, help_text="what would remove the shortfall, each alone, as data")
     predicted_soc_percent = models.FloatField(null=True, blank=True)
 
     class Meta:
@@ -121,6 +122,16 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return f"{self.vehicle or 'unknown vehicle'}: {self.energy_kwh:.1f} kWh"
+
+    @property
+    def sentences(self) -> list[str]:
+        """The sentence of every step."""
+        first = {int(step): str(sentence) for step, sentence in self.why}
+        told, sentence = [], ""
+        for step in range(len(self.power_kw)):
+            sentence = first.get(step, sentence)
+            told.append(sentence)
+        return told
 
 
 class MonthPeak(models.Model):

@@ -7,8 +7,8 @@ without a meter, or with a silent one, counts with its expected load.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 
 from depot.models import Depot, LoadGroup
 from depot.tariffs.definition import Demand
@@ -17,6 +17,8 @@ from scheduling.models import MonthPeak
 
 SAMPLES_COME_LATE = timedelta(minutes=2)
 READ_AT_ONCE = timedelta(hours=6)  # a month that nobody has read yet is caught up with over several runs
+
+NEVER = 10**12
 
 
 def paid_for_kw(depot: Depot, demand: Demand, month: date, now: datetime) -> float:
@@ -84,35 +86,28 @@ def window_loads(depot: Depot, since: datetime, until: datetime, window: timedel
     series: dict[MeterKey, Series] = {}
     for station, number, minute, watts in mean_power(depot, since - timedelta(minutes=CARRY_MINUTES), until):
         series.setdefault((station, number), {})[minute] = watts / 1000
-    groups = list(LoadGroup.objects.filter(depot=depot).select_related("depot"))
-    buildings = {(group.building_meter_id, 0) for group in groups if group.building_meter_id is not None}
-    counted = [held(minutes, window) for key, minutes in series.items() if key[1] > 0 or key in buildings]
+    outlets = [held(minutes, window) for (_, number), minutes in series.items() if number > 0]
+    buildings = [
+        (group, held(series.get((group.building_meter_id or 0, 0), {}), window))
+        for group in LoadGroup.objects.filter(depot=depot).select_related("depot")
+    ]
     loads, start = [], since
     while start < until:
         minutes = range(int(start.timestamp()), int((start + window).timestamp()), MINUTE_S)
-        measured = sum(meter.get(minute, 0.0) for meter in counted for minute in minutes) / len(minutes)
-        loads.append((start, measured + unmetered_kw(groups, series, start, minutes)))
+        total = sum(outlet.get(minute, 0.0) for outlet in outlets for minute in minutes)
+        for group, meter in buildings:
+            expected = group.building_load_at(start)
+            total += sum(meter.get(minute, expected) for minute in minutes)
+        loads.append((start, total / len(minutes)))
         start += window
     return loads
-
-
-def unmetered_kw(
-    groups: Iterable[LoadGroup], series: dict[MeterKey, Series], start: datetime, minutes: Iterable[int]
-) -> float:
-    """Expected load of the buildings whose meter says nothing in these minutes, kW."""
-    silent = (
-        group
-        for group in groups
-        if group.building_meter_id is None or series.get((group.building_meter_id, 0), {}).keys().isdisjoint(minutes)
-    )
-    return sum(group.building_load_at(start) for group in silent)
 
 
 def held(series: Series, window: timedelta) -> Series:
     """The series with every value held until the next one, where that comes within a window; else for two minutes."""
     filled: Series = {}
     minutes = sorted(series)
-    for minute, following in zip(minutes, [*minutes[1:], math.inf], strict=True):
+    for minute, following in pairwise([*minutes, NEVER]):
         gap = following - minute
         lasts = gap if gap <= window.total_seconds() else (1 + CARRY_MINUTES) * MINUTE_S
         filled.update(dict.fromkeys(range(minute, minute + int(lasts), MINUTE_S), series[minute]))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from charging.exposure import Exposure
 from depot.models import Depot
 from scheduling.engine import EV, Solution
 from scheduling.engine.arrays import FloatArray
-from scheduling.engine.reasons import explain
+from scheduling.engine.reasons import Why, explain
+from scheduling.engine.remedies import Remedy
+from scheduling.engine.wording import Clock
 from scheduling.grid_connection import building_kw, worst_building_kw
 from scheduling.models import Plan, PlanRun
 from scheduling.needs import Visit
@@ -25,7 +29,7 @@ def summary_of(solution: Solution) -> dict[str, float]:
 
 def plan_rows(solution: Solution, visits: dict[EV, Visit], run: PlanRun) -> list[Plan]:
     """One unsaved Plan per vehicle; energies at the meter."""
-    reasons = explain(solution.problem, solution.power)
+    why = explain(solution.problem, solution.power, solution.dispatch)
     shortfalls = {shortfall.ev_id: shortfall for shortfall in solution.shortfalls}
     hours = solution.problem.horizon.hours
     rows = []
@@ -43,16 +47,43 @@ def plan_rows(solution: Solution, visits: dict[EV, Visit], run: PlanRun) -> list
                 arrival_at=ev.arrival_time,
                 departure_at=ev.departure_time,
                 power_kw=rounded(power),
-                reasons=list(reasons[index]),
+                reasons=why.codes[index],
+                limit_nodes=why.node[index] if any(why.node[index]) else [],
+                why=told(why, index, run.depot),
                 need_kwh=round(visit.need_kwh, 3),
                 energy_kwh=round(energy, 3),
                 shortfall_kwh=round(shortfall.kwh * visit.power_share, 3) if shortfall else 0.0,
                 shortfall_reason=shortfall.reason if shortfall else "",
-                remedy=shortfall.remedy[:300] if shortfall else "",
+                remedy=shortfall.sentence(clock_of(run.depot))[:500] if shortfall else "",
+                remedies=[remedy_as_data(remedy) for remedy in shortfall.remedies] if shortfall else [],
                 predicted_soc_percent=visit.soc_after(energy),
             )
         )
     return rows
+
+
+def told(why: Why, row: int, depot: Depot) -> list[tuple[int, str]]:
+    """(first step, sentence) of each stretch in which a vehicle's power and its reason stay the same; local times."""
+    steps = list(zip(why.codes[row], why.node[row], rounded(why.power[row]), strict=True))
+    changes = [step for step, now in enumerate(steps) if step == 0 or now != steps[step - 1]]
+    clock = clock_of(depot)
+    return [(step, why.sentence(row, step, clock)) for step in changes]
+
+
+def clock_of(depot: Depot) -> Clock:
+    """Words instants as the depot's wall clock shows them."""
+    return lambda instant: f"{depot.local(instant):%H:%M}"
+
+
+def remedy_as_data(remedy: Remedy) -> dict[str, Any]:
+    """The kind of help (more_power, later_departure, ...) with its numbers; instants as UTC text."""
+    kind = re.sub(r"(?<!^)(?=[A-Z])", "_", type(remedy).__name__).lower()
+    return {"kind": kind, **{name: utc_text(value) for name, value in asdict(remedy).items()}}
+
+
+def utc_text(value: Any) -> Any:
+    """An instant as the API writes it; anything else as it is."""
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
 def site_series(depot: Depot, exposure: Exposure, solution: Solution) -> dict[str, Any]:
@@ -75,7 +106,7 @@ def site_series(depot: Depot, exposure: Exposure, solution: Solution) -> dict[st
         }
     return {
         "nodes": nodes,
-        "borders": [border.isoformat().replace("+00:00", "Z") for border in horizon.borders],
+        "borders": [utc_text(border) for border in horizon.borders],
         "price_per_kwh": rounded(solution.problem.price_per_kwh, 6),
     }
 

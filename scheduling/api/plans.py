@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from django.db.models import QuerySet
@@ -23,6 +24,7 @@ from depot.api.throttling import KeyThrottle, PlanRunThrottle
 from depot.models import Depot
 from scheduling.models import Plan, PlanRun
 from scheduling.triggers import request_plan
+from scheduling.worth import stretches_of
 
 
 class PlanRunSerializer(serializers.ModelSerializer[PlanRun]):
@@ -42,14 +44,38 @@ class PlanRunSerializer(serializers.ModelSerializer[PlanRun]):
         read_only_fields = fields
 
 
+class StretchSerializer(serializers.Serializer[Any]):
+    """When one more kW at a node is worth the same."""
+
+    load_group = serializers.CharField(source="node", help_text="slug of the node")
+    start = serializers.DateTimeField(source="starts_at")
+    end = serializers.DateTimeField(source="ends_at")
+    saved_per_kwh = serializers.FloatField(help_text="money that one more kWh there and then would save")
+    serves_more = serializers.BooleanField(help_text="it would deliver energy that is missing now")
+
+
 class PlanRunDetailSerializer(PlanRunSerializer):
-    """With the site's series: per node limit, building and planned kW, and the price, for each step."""
+    """With the site's series: per node limit, building and planned kW, and the price, for each step.
+
+    `summary` has the key figures and the money by component, `sentences` the run in words, and `marginal_values` where
+    and when more power would help.
+    """
 
     site = serializers.DictField(read_only=True)
+    summary = serializers.DictField(child=serializers.FloatField(allow_null=True), read_only=True)
+    sentences = serializers.ListField(child=serializers.CharField(), read_only=True)
+    marginal_values = serializers.SerializerMethodField()
 
     class Meta(PlanRunSerializer.Meta):
-        fields = (*PlanRunSerializer.Meta.fields, "site")  # type: ignore[assignment]
+        fields = (  # type: ignore[assignment]
+            *PlanRunSerializer.Meta.fields,
+            *("summary", "sentences", "marginal_values", "site"),
+        )
         read_only_fields = fields  # type: ignore[assignment]
+
+    @extend_schema_field(StretchSerializer(many=True))
+    def get_marginal_values(self, run: PlanRun) -> list[Any]:
+        return list(StretchSerializer(stretches_of(run), many=True).data)
 
 
 class PlanRequest(StrictSerializer):
@@ -90,7 +116,7 @@ class PlanRunViews(Readable[PlanRun]):
 
     def get_queryset(self) -> QuerySet[PlanRun]:
         queryset = super().get_queryset()
-        return queryset if self.action == "retrieve" else queryset.defer("site")
+        return queryset if self.action == "retrieve" else queryset.defer("site", "marginal")
 
     @extend_schema(
         request=PlanRequest,
@@ -116,12 +142,15 @@ class PlanRunViews(Readable[PlanRun]):
 
 class IntervalSerializer(serializers.Serializer[Any]):
     start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
     power_kw = serializers.FloatField()
     reason = serializers.CharField(help_text="deadline, cheap_price, cheaper_later, group_limit, waiting_turn, ...")
+    load_group = serializers.CharField(allow_null=True, help_text="slug of the node that holds the vehicle down")
+    why = serializers.CharField(help_text="the reason as a sentence, times local")
 
 
 class PlanSerializer(serializers.ModelSerializer[Plan]):
-    """Planned power of one vehicle: an interval lasts until the next one starts, the last one for a step of the run."""
+    """Planned power of one vehicle, in intervals that may differ in length."""
 
     depot = serializers.SlugField(source="run.depot.slug", read_only=True)
     vehicle = VehicleReference(read_only=True, allow_null=True)
@@ -133,6 +162,11 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
     session = serializers.UUIDField(source="session_id", read_only=True, allow_null=True)
     reservation = serializers.UUIDField(source="reservation_id", read_only=True, allow_null=True)
     run = serializers.UUIDField(source="run_id", read_only=True)
+    remedies = serializers.ListField(
+        child=serializers.DictField(),
+        read_only=True,
+        help_text="kind: more_power, later_departure, stronger_connector, other_connector or lower_target",
+    )
     intervals = serializers.SerializerMethodField()
 
     class Meta:
@@ -140,21 +174,27 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
         fields = (
             *("id", "run", "depot", "vehicle", "vehicle_external_id", "connector", "bay", "session", "reservation"),
             *("arrival_at", "departure_at", "need_kwh", "energy_kwh", "shortfall_kwh", "shortfall_reason", "remedy"),
-            *("predicted_soc_percent", "intervals"),
+            *("remedies", "predicted_soc_percent", "intervals"),
         )
         read_only_fields = fields
 
     @extend_schema_field(IntervalSerializer(many=True))
     def get_intervals(self, plan: Plan) -> list[dict[str, Any]]:
-        series = zip(plan.run.horizon.borders, plan.power_kw, plan.reasons, strict=False)
-        return [{"start": start, "power_kw": kw, "reason": reason} for start, kw, reason in series]
+        nodes = plan.limit_nodes or [""] * len(plan.power_kw)
+        series = zip(
+            pairwise(plan.run.horizon.borders), plan.power_kw, plan.reasons, nodes, plan.sentences, strict=False
+        )
+        return [
+            {"start": start, "end": end, "power_kw": kw, "reason": reason, "load_group": node or None, "why": sentence}
+            for (start, end), kw, reason, node, sentence in series
+        ]
 
 
 @extend_schema(tags=["plans"])
 class PlanViews(Readable[Plan]):
     """Plans of all runs; `current` gives those in force."""
 
-    queryset = Plan.objects.select_related("run__depot", "vehicle", "connector").defer("run__site")
+    queryset = Plan.objects.select_related("run__depot", "vehicle", "connector").defer("run__site", "run__marginal")
     serializer_class = PlanSerializer
     depot_path = "run__depot"
     lookup_value_regex = UUID_PATTERN

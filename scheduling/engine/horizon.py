@@ -16,6 +16,7 @@ import numpy as np
 from scheduling.engine.arrays import FloatArray
 
 DEFAULT_RESOLUTION = timedelta(minutes=15)
+DEFAULT_STEPS = 96
 SHORTEST_STEP = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,7 +37,7 @@ class Horizon:
 
     start: datetime
     resolution: timedelta = DEFAULT_RESOLUTION
-    steps: int = 96
+    steps: int = DEFAULT_STEPS
     edges: tuple[datetime, ...] = ()
     """Explicit borders, start and end included; empty: the regular grid."""
 
@@ -58,8 +59,8 @@ class Horizon:
     ) -> Horizon:
         """Steps that grow longer: each grade is (how long after start it ends, step length), on multiples of it.
 
-        `cuts` are further borders, such as near arrivals and departures; one that is less than `shortest` away from
-        another border is left out.
+        `cuts` are further borders, such as near arrivals and departures. One that is less than `shortest` away from a
+        border takes its place; so close to the start, the end or another cut it is left out.
         """
         begin = require_aware(start, "Horizon start")
         edges, until = [begin], begin
@@ -74,10 +75,12 @@ class Horizon:
             until = max(edges[-1], begin)
         if len(edges) < 2:
             raise ValueError("A horizon needs a grade that reaches beyond its start.")
+        firm = {edges[0], edges[-1]}
         for cut in sorted(require_aware(instant, "Cut") for instant in cuts):
-            at = bisect_left(edges, cut)
-            if 0 < at < len(edges) and min(cut - edges[at - 1], edges[at] - cut) >= shortest:
-                edges.insert(at, cut)
+            close = [edge for edge in edges if abs(edge - cut) < shortest]
+            if edges[0] < cut < edges[-1] and firm.isdisjoint(close):
+                firm.add(cut)
+                edges = sorted(set(edges) - set(close) | {cut})
         return Horizon.between(edges, grades[0][1])
 
     def __post_init__(self) -> None:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from typing import Any
 
-from depot.models import Depot
+from depot.models import Depot, LoadGroup
 from scheduling.live import words
 from scheduling.live.departures import why
 from scheduling.models import AT_RISK_KWH, Plan, PlanRun
+from scheduling.worth import Stretch, most_helpful
 
 TONES = {PlanRun.Status.PUBLISHED: "good", PlanRun.Status.REFUSED: "bad", PlanRun.Status.FAILED: "bad"}
+COSTS = {
+    "energy_cost": "Energy",
+    "demand_cost": "Demand charge",
+    "soft_cost": "Above soft limits",
+    "wear_cost": "Battery wear",
+    "co2_cost": "Weight of CO₂",
+}
+STRETCHES_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -23,18 +34,41 @@ class RunRow:
 
 
 @dataclass(frozen=True)
+class Told:
+    """Steps in a row with one power for one reason."""
+
+    starts_at: datetime
+    ends_at: datetime
+    kw: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class PlanRow:
     plan: Plan
     vehicle: str
     predicted: str
     shortfall: str
     why: str
-    now_kw: str
-    reasons: list[tuple[str, int]]  # in words, steps
+    reasons: str  # in words, the longest first, each with its load group
+    told: list[Told]
+
+
+@dataclass(frozen=True)
+class HelpRow:
+    """Where and when more power would help."""
+
+    node: str
+    starts_at: datetime
+    ends_at: datetime
+    value: str
+    serves_more: bool
 
 
 def newest_runs(depot: Depot, count: int) -> list[RunRow]:
-    return [run_row(run) for run in depot.plan_runs.defer("site", "deferred").order_by("-started_at")[:count]]
+    return [
+        run_row(run) for run in depot.plan_runs.defer("site", "deferred", "marginal").order_by("-started_at")[:count]
+    ]
 
 
 def run_row(run: PlanRun) -> RunRow:
@@ -49,29 +83,76 @@ def run_row(run: PlanRun) -> RunRow:
 
 
 def run_context(run: PlanRun) -> dict[str, Any]:
-    """One run: its timings and the plan of each vehicle, earliest departure first."""
+    """One run: its sentences, costs and timings, where power would help, and each vehicle, earliest departure first."""
     plans = run.plans.select_related("vehicle", "connector__station").order_by("departure_at", "connector_id")
     timings = sorted(run.timings_s.items(), key=lambda item: -float(item[1])) if isinstance(run.timings_s, dict) else []
+    names = dict(LoadGroup.objects.filter(depot=run.depot_id).values_list("slug", "name"))
     return {
         "row": run_row(run),
         "timings": [(name.replace("_", " "), f"{1000 * float(value):,.0f} ms") for name, value in timings],
-        "plans": [plan_row(plan) for plan in plans],
+        "costs": costs_of(run),
+        "helpful": [help_row(stretch, names) for stretch in most_helpful(run, STRETCHES_SHOWN)],
+        "plans": [plan_row(plan, names) for plan in plans],
         "deferred": [str(one) for one in run.deferred] if isinstance(run.deferred, list) else [],
+        "steps": steps_in_words(run),
     }
 
 
-def plan_row(plan: Plan) -> PlanRow:
-    counts: dict[str, int] = {}
-    for reason, power in zip(plan.reasons, plan.power_kw, strict=False):
+def costs_of(run: PlanRun) -> list[tuple[str, str]]:
+    """Money by component; those that are nothing are left out, but for the energy."""
+    found = [(name, float(run.summary[key])) for key, name in COSTS.items() if key in run.summary]
+    return [
+        (name, words.number(value, 2)) for name, value in found if abs(value) >= 0.005 or name == COSTS["energy_cost"]
+    ]
+
+
+def steps_in_words(run: PlanRun) -> str:
+    """The horizon's length and its usual steps, such as `24 h in 98 steps of 15 min or less`."""
+    if not run.steps:
+        return words.UNKNOWN
+    whole = words.span((run.horizon.end - run.horizon.start).total_seconds())
+    longest = words.span(float(run.horizon.hours.max()) * 3600)
+    return f"{whole} in {run.steps} step{'s' if run.steps > 1 else ''} of {longest} or less"
+
+
+def help_row(stretch: Stretch, names: dict[str, str]) -> HelpRow:
+    return HelpRow(
+        node=names.get(stretch.node, stretch.node),
+        starts_at=stretch.starts_at,
+        ends_at=stretch.ends_at,
+        value=words.number(stretch.saved_per_kwh, 3) if stretch.saved_per_kwh else "",
+        serves_more=stretch.serves_more,
+    )
+
+
+def plan_row(plan: Plan, names: dict[str, str]) -> PlanRow:
+    seconds: dict[str, float] = {}
+    nodes = plan.limit_nodes or [""] * len(plan.power_kw)
+    for reason, power, node, hours in zip(plan.reasons, plan.power_kw, nodes, plan.run.horizon.hours, strict=False):
         told = words.reason_in_words(str(reason), float(power))
-        counts[told] = counts.get(told, 0) + 1
+        told += f" ({names.get(node, node)})" if node else ""
+        seconds[told] = seconds.get(told, 0.0) + 3600 * float(hours)
     short = plan.shortfall_kwh > AT_RISK_KWH
+    longest = sorted(seconds.items(), key=lambda item: -item[1])
     return PlanRow(
         plan=plan,
         vehicle=plan.vehicle.name if plan.vehicle is not None else "Unknown vehicle",
         predicted=f"{plan.predicted_soc_percent:.0f} %" if plan.predicted_soc_percent is not None else words.UNKNOWN,
         shortfall=words.number(plan.shortfall_kwh) if short else "",
         why=why(plan) if short else "",
-        now_kw=words.number(float(plan.power_kw[0])) if plan.power_kw else words.UNKNOWN,
-        reasons=sorted(counts.items(), key=lambda item: -item[1]),
+        reasons=", ".join(f"{told} {words.span(lasting)}" for told, lasting in longest),
+        told=stretches_told(plan),
     )
+
+
+def stretches_told(plan: Plan) -> list[Told]:
+    """What the vehicle gets from when to when, and why; the time before and after its stay is left out."""
+    borders = plan.run.horizon.borders
+    steps = list(zip(plan.power_kw, plan.reasons, plan.sentences, strict=False))
+    found = []
+    for (power, reason, sentence), group in groupby(range(len(steps)), key=steps.__getitem__):
+        those = list(group)
+        if reason != "not_plugged":
+            sentence = sentence or f"{words.reason_in_words(str(reason), float(power)).capitalize()}."
+            found.append(Told(borders[those[0]], borders[those[-1] + 1], words.number(float(power)), sentence))
+    return found

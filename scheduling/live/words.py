@@ -18,7 +18,7 @@ REASONS = {
     "full": "has what it needs",
     "not_plugged": "not plugged in",
     "fault": "charger fault",
-    "override": "charge now",
+    "override": "in an operator's hands",
     "fallback": "fallback of the charger",
 }
 REASONS_TO_WAIT = {"min_power": "room for less than its minimum power"}  # where it differs at 0 kW

@@ -144,7 +144,7 @@ class Memory:
         if newest is None:
             self.run, self.plans = None, []
         elif self.run is None or self.run.pk != newest:
-            self.run = depot.plan_runs.get(pk=newest)
+            self.run = depot.plan_runs.defer("marginal", "summary", "sentences").get(pk=newest)
             self.plans = _plans(self.run)
 
 
@@ -165,7 +165,7 @@ def read_yard(depot: Depot, now: datetime, memory: Memory | None = None) -> Yard
         meters={meter.station_id: meter for meter in MeterState.objects.filter(station__depot=depot)},
         limits=list(Limit.objects.filter(load_group__depot=depot, starts_at__lte=now, ends_at__gt=now)),
         planning=PlanningState.objects.filter(depot=depot).first(),
-        last_run=depot.plan_runs.defer("site", "deferred").order_by("-started_at").first(),
+        last_run=depot.plan_runs.defer("site", "deferred", "marginal").order_by("-started_at").first(),
         run=memory.run,
         plans=memory.plans,
         reservations=_reservations(depot, now),
@@ -195,7 +195,11 @@ def _live_sessions(depot: Depot) -> Iterable[Session]:
 
 
 def _plans(run: PlanRun) -> list[Plan]:
-    return list(run.plans.select_related("vehicle", "session", "reservation").order_by("departure_at", "connector_id"))
+    return list(
+        run.plans.defer("why")
+        .select_related("vehicle", "session", "reservation")
+        .order_by("departure_at", "connector_id")
+    )
 
 
 def _reservations(depot: Depot, now: datetime) -> list[Reservation]:

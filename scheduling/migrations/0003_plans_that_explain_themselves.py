@@ -20,6 +20,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='plan',
+            name='remedies',
+            field=models.JSONField(default=list, help_text='what would remove the shortfall, each alone, as data'),
+        ),
+        migrations.AlterField(
+            model_name='plan',
+            name='remedy',
+            field=models.CharField(blank=True, max_length=500),
+        ),
+        migrations.AddField(
+            model_name='plan',
             name='why',
             field=models.JSONField(default=list, help_text='[first step, sentence], each until the next one'),
         ),

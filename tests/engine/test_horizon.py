@@ -79,3 +79,13 @@ def test_a_series_is_sampled_by_time_or_by_its_worst_value() -> None:
     np.testing.assert_allclose(horizon.sample([(horizon.start + timedelta(minutes=30), 7.0)]), [7] * 4)
     with pytest.raises(ValueError, match="at least one point"):
         horizon.sample([])
+
+
+def test_a_cut_beside_a_border_takes_its_place_so_that_no_part_of_a_step_is_lost() -> None:
+    start = datetime(2026, 3, 2, 14, 50, tzinfo=UTC)
+    cut = datetime(2026, 3, 2, 14, 59, 20, tzinfo=UTC)
+    quarter = timedelta(minutes=15)
+    horizon = Horizon.graded(start, [(timedelta(hours=1), quarter)], cuts=[cut, cut + timedelta(seconds=30)])
+    assert horizon.borders[:3] == (start, cut, datetime(2026, 3, 2, 15, 15, tzinfo=UTC))
+    near_start = Horizon.graded(start, [(timedelta(hours=1), quarter)], cuts=[start + timedelta(seconds=30)])
+    assert near_start.borders[1] == datetime(2026, 3, 2, 15, 0, tzinfo=UTC)

@@ -332,7 +332,7 @@ def test_one_senseless_vehicle_never_spoils_the_plan_of_the_others(depot: Depot,
 
 def test_a_depot_names_an_algorithm_that_exists(depot: Depot) -> None:
     depot.algorithm = "magic"
-    with pytest.raises(ValidationError, match="There is no algorithm 'magic'; choose one of .*edf"):
+    with pytest.raises(ValidationError, match=r"There is no algorithm 'magic'; choose one of .*edf"):
         depot.full_clean()
 
 
