@@ -38,9 +38,26 @@ def bounds_of(problem: Problem, power: FloatArray, dispatch: Dispatch | None = N
     """All limits that are full somewhere, the most telling last: peaks, soft limits, then rows from wide to narrow."""
     return [
         bound
-        for bound in (*_peaks(problem, power, dispatch), *_soft(problem, power), *_hard(problem, power, dispatch))
+        for bound in (*peaks_of(problem, power, dispatch), *_soft(problem, power), *_hard(problem, power, dispatch))
         if bound.full.any()
     ]
+
+
+def peaks_of(problem: Problem, power: FloatArray, dispatch: Dispatch | None) -> list[Bound]:
+    """Steps at the highest load: one kW more there would raise what the month costs."""
+    site, n_ev = problem.site, len(problem.evs)
+    if not site.demand_charges:
+        return []
+    load = net_load(problem, power, dispatch)
+    root = next(node.name for node in problem.tree.nodes if node.parent is None)
+    found = []
+    for charge in site.demand_charges:
+        counted = np.ones(load.shape, dtype=np.bool_) if charge.steps is None else charge.steps
+        level = charge.peak_so_far_kw + charge.increment_kw(load)
+        at_it = counted & (load > level - POWER_TOLERANCE_KW) & (charge.price_per_kw > 0)
+        limit, paid = np.full(load.shape, level), charge.peak_so_far_kw
+        found.append(Bound("peak", root, True, np.arange(n_ev), limit, at_it, charge.price_per_kw, paid))
+    return found
 
 
 def row_load(problem: Problem, power: FloatArray, dispatch: Dispatch | None = None) -> FloatArray:
@@ -78,21 +95,4 @@ def _soft(problem: Problem, power: FloatArray) -> list[Bound]:
         at_it = np.abs(node.soft_limit_kw - load) < POWER_TOLERANCE_KW
         price = node.soft_price_per_kwh
         found.append(Bound("soft", node.name, node.parent is None, members, node.soft_limit_kw, at_it, price))
-    return found
-
-
-def _peaks(problem: Problem, power: FloatArray, dispatch: Dispatch | None) -> list[Bound]:
-    """Steps at the highest load: one kW more there would raise what the month costs."""
-    site, n_ev = problem.site, len(problem.evs)
-    if not site.demand_charges:
-        return []
-    load = net_load(problem, power, dispatch)
-    root = next(node.name for node in problem.tree.nodes if node.parent is None)
-    found = []
-    for charge in site.demand_charges:
-        counted = np.ones(load.shape, dtype=np.bool_) if charge.steps is None else charge.steps
-        level = charge.peak_so_far_kw + charge.increment_kw(load)
-        at_it = counted & (load > level - POWER_TOLERANCE_KW) & (charge.price_per_kw > 0)
-        limit, paid = np.full(load.shape, level), charge.peak_so_far_kw
-        found.append(Bound("peak", root, True, np.arange(n_ev), limit, at_it, charge.price_per_kw, paid))
     return found
