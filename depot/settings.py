@@ -234,6 +234,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CommandState": "charging.models.Command.State",
         "ConnectorStatus": "charging.models.ConnectorStatus",
+        "DayAheadPlanStatus": "scheduling.models.DayAheadPlan.Status",
         "PlanRunStatus": "scheduling.models.PlanRun.Status",
         "ReservationState": "depot.models.Reservation.State",
         "SessionState": "charging.models.Session.State",

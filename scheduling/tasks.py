@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import uuid
 
 from celery import shared_task
 from django.utils import timezone
 
 from scheduling import planner, triggers
+from scheduling.day_ahead import jobs
 
 
 @shared_task(name="scheduling.plan_depot")
@@ -20,8 +22,15 @@ def plan_depot(depot_id: int, because: str) -> None:
 
 @shared_task(name="scheduling.forget_old_runs")
 def forget_old_runs() -> None:
-    """Runs past their time, with their plans; the newest published one of each depot stays."""
+    """Runs past their time, with their plans; the newest published one of each depot stays. Day-ahead plans as well."""
     planner.forget_old_runs(timezone.now())
+    jobs.forget_old(timezone.now())
+
+
+@shared_task(name="scheduling.plan_day_ahead")
+def plan_day_ahead(plan_id: str) -> None:
+    """Make a day-ahead plan that is too long for a request."""
+    jobs.run(uuid.UUID(plan_id))
 
 
 @shared_task(name="scheduling.plan_due_depots")
