@@ -18,7 +18,7 @@ from benchmarks.rows import Table, shown
 
 FLOOR = ("HiGHS simplex", "HiGHS ipm")
 _MODELLED = ("SciPy linprog", "CVXPY Clarabel", "PuLP HiGHS", "PuLP CBC")
-_PROJECTS = ("smartcharging LP", "smartcharging MILP", "Opti-VGI LP", "Opti-VGI Go")
+_PROJECTS = ("smartcharging LP", "smartcharging MILP", "Opti-VGI Go")
 OTHER_PROBLEM = {
     "smartcharging LP": "no tree, one price",
     "smartcharging MILP": "no tree, one price",
@@ -36,7 +36,7 @@ def _times(runs: int, *methods: str) -> Runs:
 
 LINEAR: dict[Instance, Runs] = {
     Instance(40, tree=True): _times(7, "flow", "optimal", *FLOOR, *_MODELLED, "OR-tools min-cost flow")
-    | _times(3, *_PROJECTS),
+    | _times(3, *_PROJECTS, "Opti-VGI LP"),
     Instance(200, tree=True): _times(7, "flow", "optimal")
     | _times(5, *FLOOR, *_MODELLED, "OR-tools min-cost flow")
     | _times(1, *_PROJECTS),

@@ -34,7 +34,7 @@ SESSIONS = Path(__file__).parent / "data" / "acn_caltech_2019-05_2019-12.csv.gz"
 CAPS_KW = (20.0, 30.0, 40.0, 60.0)
 ALGORITHMS = ("round-robin", "fcfs", "edf", "llf", "go", "optimal")
 OPTIMUM = "knows everything"
-SOME_DAYS = 8
+SOME_DAYS = 16
 """Every so many days in `make bench`."""
 MOST_KW, LEAST_KW = 32 * 0.208, 6 * 0.208
 STEP = timedelta(minutes=5)
@@ -190,7 +190,7 @@ def run(every: int = SOME_DAYS, names: Sequence[str] = ALGORITHMS) -> tuple[Tabl
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay", description=__doc__)
-    parser.add_argument("--all", action="store_true", help="every day, not one in eight")
+    parser.add_argument("--all", action="store_true", help="every day, not one in sixteen")
     parser.add_argument("--algorithms", default=",".join(ALGORITHMS), help="names with commas between them")
     options = parser.parse_args(arguments)
     print(run(1 if options.all else SOME_DAYS, options.algorithms.split(","))[0].markdown)
