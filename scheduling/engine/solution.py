@@ -7,10 +7,14 @@ from functools import cached_property
 
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.checker import Violation
+from scheduling.engine.marginal import MarginalValues, marginal_values
 from scheduling.engine.money import Money
 from scheduling.engine.problem import Problem
+from scheduling.engine.reasons import Why, explain
 from scheduling.engine.shortfall import Shortfall
 from scheduling.engine.site import Dispatch
+from scheduling.engine.summary import figures_of, sentences_of
+from scheduling.engine.wording import Clock, utc_clock
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +43,21 @@ class Solution:
         """Cost of the plan by component."""
         return self.problem.money(self.power, self.dispatch)
 
-    @property
+    @cached_property
     def summary(self) -> dict[str, float]:
-        """Key figures: energy, unmet energy, cost, peak and vehicles with a shortfall."""
-        total = self.power.sum(axis=0)
-        return {
-            "vehicles": float(len(self.problem.evs)),
-            "energy_kwh": float(self.problem.energy(self.power).sum()),
-            "unmet_kwh": sum(shortfall.kwh for shortfall in self.shortfalls),
-            "short_vehicles": float(len(self.shortfalls)),
-            "cost": self.money.bill,
-            "peak_kw": float(total.max(initial=0.0)),
-        }
+        """Key figures of the run: energy, what is missing, money by component, peaks, periods, changes, laxity."""
+        return figures_of(self)
+
+    @cached_property
+    def why(self) -> Why:
+        """The reason of every vehicle in every step."""
+        return explain(self.problem, self.power, self.dispatch)
+
+    @cached_property
+    def marginal_values(self) -> MarginalValues:
+        """What more room at every node and step would be worth."""
+        return marginal_values(self.problem, self.power, self.dispatch)
+
+    def sentences(self, clock: Clock = utc_clock) -> list[str]:
+        """The run in three to six sentences; `clock` words instants."""
+        return sentences_of(self, clock)
