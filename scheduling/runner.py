@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from scheduling.engine import Algorithm, Options, Solution
+from scheduling.engine import Algorithm, Options, Solution, round_down_datetime
 from scheduling.translation import Translation
 
 log = structlog.get_logger(__name__)
@@ -34,11 +34,17 @@ def plan_group(
     now: datetime,
     options: Options | None = None,
 ) -> Algorithm:
-    """Plan one group and hand the checked plan to its translation. Raises PlanRefused."""
+    """Plan one group and hand the checked plan to its translation. Raises PlanRefused.
+
+    A translation without a horizon of its own is asked for limits from the begin of the step that holds `now`.
+    """
     evs, voltage = translation.get_evs(group_name)
     horizon = translation.get_horizon(group_name, now)
     if horizon is None:
-        algorithm = algorithm_cls(evs, translation.get_peak_power_demand(group_name, now, voltage), now)
+        options = options or Options()
+        begin = round_down_datetime(now.astimezone(UTC), options.resolution / timedelta(minutes=1))
+        limits = translation.get_peak_power_demand(group_name, begin, voltage)
+        algorithm = algorithm_cls(evs, limits, begin, options=options)
     else:
         algorithm = algorithm_cls(
             evs,
@@ -62,14 +68,24 @@ def scm_runner(
     *,
     groups: Sequence[str] | None = None,
     now: datetime | None = None,
+    options: Options | None = None,
 ) -> dict[str, Algorithm | Exception]:
-    """Plan every group once; the error of one group never stops the others (WA30)."""
+    """Plan every group once, by default those of STATION_GROUPS; the error of one never stops the others (WA30)."""
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     outcome: dict[str, Algorithm | Exception] = {}
     for group_name in station_groups() if groups is None else groups:
         try:
-            outcome[group_name] = plan_group(translation, algorithm_cls, group_name, now)
+            outcome[group_name] = plan_group(translation, algorithm_cls, group_name, now, options)
         except Exception as error:
             log.exception("planning failed", group=group_name)
             outcome[group_name] = error
+            report_failure(translation, group_name, error)
     return outcome
+
+
+def report_failure(translation: Translation, group_name: str, error: Exception) -> None:
+    """Let the translation bring the group's vehicles into a safe state; if that fails too, the log says so."""
+    try:
+        translation.planning_failed(group_name, error)
+    except Exception:
+        log.exception("no safe state", group=group_name)

@@ -9,11 +9,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from threading import Event
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from scheduling.engine import EV, Algorithm, ChargingRateUnit, Horizon, PowerTree, Site
 from scheduling.engine.arrays import FloatArray
+
+
+class EventQueue(Protocol):
+    """A queue of the standard library: what happened, in a word that is only logged; None ends the worker."""
+
+    def put(self, item: str | None, /) -> None: ...
+
+    def get(self) -> str | None: ...
+
+    def get_nowait(self) -> str | None:
+        """The next item, or `queue.Empty`."""
 
 
 class Translation(AbstractContextManager["Translation"], ABC):
@@ -54,6 +66,17 @@ class Translation(AbstractContextManager["Translation"], ABC):
 
     def get_site(self, group_name: str, horizon: Horizon) -> Site | None:
         """Building, demand charges, sun, battery and emissions; None: nothing of that."""
+        return None
+
+    def planning_failed(self, group_name: str, error: Exception) -> None:
+        """Nothing was sent for the group, because of `error`; by default its vehicles keep what they have."""
+        return None
+
+    def listen(self, events: EventQueue, stop: Event) -> None:
+        """Put a word into `events` whenever the world asks for a plan, until `stop` is set; by default it never does.
+
+        Runs in a thread of its own, on a translation of its own.
+        """
         return None
 
     def publish(self, group_name: str, algorithm: Algorithm) -> None:

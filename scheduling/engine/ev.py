@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scheduling.engine.arrays import FloatArray
-from scheduling.engine.horizon import Horizon, require_aware
+from scheduling.engine.horizon import DEFAULT_STEPS, Horizon, require_aware
 from scheduling.engine.profile import periods_of, to_wire
 from scheduling.engine.units import ChargingRateUnit as ChargingRateUnit  # its public home is beside EV
 
@@ -155,7 +155,9 @@ class EV:
     @property
     def power_kw(self) -> FloatArray:
         """The plan in kW, whatever the native unit, shape (steps,)."""
-        return self.power * self.kw_per_unit
+        # An algorithm may have filled it with a plain list.
+        result: FloatArray = np.asarray(self.power, dtype=np.float64) * self.kw_per_unit
+        return result
 
     def grid(self, now: datetime | None = None) -> Horizon:
         """The vehicle's horizon, begun at `now` if that is given."""
@@ -166,7 +168,7 @@ class EV:
             return self.horizon
         if self.horizon is not None:
             return Horizon(now, self.horizon.resolution, len(self.power) or self.horizon.steps)
-        return Horizon(now, steps=len(self.power) or 96)
+        return Horizon(now, steps=len(self.power) or DEFAULT_STEPS)
 
     def arrival_index(self, now: datetime | None = None, horizon: Horizon | None = None) -> int:
         """First usable step: an active vehicle starts now, a future one at the first border after its arrival.
@@ -184,9 +186,9 @@ class EV:
 
     def energy_charged(self) -> float:
         """Energy of the plan at the meter, kWh or Ah."""
-        if self.power.size == 0:
+        if len(self.power) == 0:
             return 0.0
-        return float(self.power @ self.grid().hours)
+        return float(np.asarray(self.power, dtype=np.float64) @ self.grid().hours)
 
     def charging_profile(self, now: datetime, unit: ChargingRateUnit | None = None) -> dict[str, Any]:
         """The plan as OCPP 1.6 csChargingProfiles: whole seconds, limits rounded down to 0.1, at most `max_periods`."""
@@ -196,7 +198,7 @@ class EV:
 
     def current_charging_profile(self, now: datetime, unit: ChargingRateUnit | None = None) -> dict[str, Any]:
         """Only the step that holds now, as one period."""
-        kw = float(self.power_kw[0]) if self.power.size else 0.0
+        kw = float(self.power_kw[0]) if len(self.power) else 0.0
         return self._profile(self.grid(now).start, unit, [(0, to_wire(kw, **self._wire(unit)))])
 
     def _wire(self, unit: ChargingRateUnit | None) -> dict[str, Any]:
