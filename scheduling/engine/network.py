@@ -52,7 +52,8 @@ class Network:
         forest = _forest_of(problem)
         if forest.objection:
             raise ValueError(f"This problem is no flow: {forest.objection}.")
-        wanted = np.flatnonzero((problem.need_kwh > 0) & (problem.first_step < problem.last_step) & ~problem.held)
+        can_charge = (problem.first_step < problem.last_step) & (problem.max_power > 0) & ~problem.held
+        wanted = np.flatnonzero(can_charge & (problem.need_kwh > 0))
         ev = wanted[np.argsort(forest.leaf[wanted], kind="stable")]
         first, last = problem.first_step[ev], problem.last_step[ev]
         start = np.concatenate([[0], np.cumsum(last - first)]).astype(np.int64)

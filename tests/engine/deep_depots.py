@@ -42,9 +42,11 @@ def _ev(rng: np.random.Generator, i: int, horizon: Horizon, names: list[str], by
     least = float(rng.choice([0.0, 0.37])) * most
     free = (least or float(rng.choice([0.0, 0.05, 0.5, 1.0])) * most) if bypassed and rng.random() < 0.6 else 0.0
     length = (horizon.end - horizon.start).total_seconds()
-    arrival = rng.uniform(-0.3, 0.8) * length
-    departure = arrival + rng.uniform(0.1, 1.0) * length
-    energy = float(rng.choice([0.0, 3.0, 10.0, 40.0])) * float(rng.choice([1.0, rng.uniform(0.5, 1.0)]))
+    arrival = rng.uniform(-0.3, 0.6) * length
+    departure = arrival + rng.uniform(0.2, 1.2) * length
+    energy = float(rng.choice([0.0, 2.0, 5.0, 10.0, 40.0], p=[0.1, 0.3, 0.3, 0.2, 0.1])) * float(
+        rng.choice([1.0, rng.uniform(0.5, 1.0)])
+    )
     return EV(
         i,
         bool(arrival <= 0),
@@ -70,8 +72,8 @@ def _node(
 ) -> Node:
     below = [ev for ev in evs if _stands_under(ev.nodes[0], name, parents)]
     most, reserved = sum(ev.max_power for ev in below), sum(ev.free_power for ev in below)
-    limit: FloatArray | None = reserved + most * rng.uniform(0.0, 0.9, steps)
-    if rng.random() < 0.25:
+    limit: FloatArray | None = reserved + most * rng.uniform(0.0, 1.0, steps)
+    if rng.random() < 0.35:
         limit = None
     return Node(
         name,

@@ -23,7 +23,7 @@ def unmet_by_class(depot: DepotFlow) -> IntArray:
     order, flow = Order.by_time(network), None
     for part in (minimum, network.need - minimum):
         for members in _classes(network, part):
-            filled = depot.fill(np.where(members, part, 0), order, flow)
+            filled = depot.fill_strictly(np.where(members, part, 0), order, flow)
             flow = filled.flow
             unmet += flow.rest
     return unmet

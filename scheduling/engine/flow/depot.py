@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from scheduling.engine.flow.kernel import Flow, Graph
 
 _LEAST_KW = 1e-6
+_STRICTLY = 1000.0
+"""Weight of the laxity before the run against all that changes in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,21 +81,33 @@ class DepotFlow:
         self._graph = _graph_of(network)
 
     def fill(self, rest: IntArray, order: Order, onto: Flow | None = None) -> Filled:
-        """Place `rest`, quanta, shape (n,), in this order; onto what another run has placed, which is changed."""
+        """Place `rest`, quanta, shape (n,), in this order; onto what another run has placed, which is changed.
+
+        Where a step is scarce the vehicle with the least laxity goes first.
+        """
+        return self._run(self._graph, rest, order, onto)
+
+    def fill_strictly(self, rest: IntArray, order: Order, onto: Flow | None = None) -> Filled:
+        """The same for rests that do not all fit: who has the least laxity now stays first to the end.
+
+        Else the laxities of all would meet on the way, and all would miss a part.
+        """
+        laxity = self.network.problem.laxity_hours[self.network.ev]
+        return self._run(self._graph._replace(head_start=-_STRICTLY * laxity), rest, order, onto)
+
+    def _run(self, graph: Graph, rest: IntArray, order: Order, onto: Flow | None) -> Filled:
         from scheduling.engine.flow import kernel
 
         network = self.network
-        if onto is None:
-            flow = kernel.Flow(
-                rest.copy(),
-                np.zeros(len(network.most), np.int64),
-                np.zeros(len(network.free), np.int64),
-                np.zeros(network.room.shape, np.int64),
-            )
-        else:
-            flow = onto._replace(rest=rest.copy())
+        flow = onto or kernel.Flow(
+            rest=rest,
+            counted=np.zeros(len(network.most), np.int64),
+            passed=np.zeros(len(network.free), np.int64),
+            load=np.zeros(network.room.shape, np.int64),
+        )
+        flow = flow._replace(rest=rest.copy())
         closed_at = np.full(network.room.shape[1], -1)
-        last = kernel.fill(self._graph, flow, network.room, order.step, order.ceiling, closed_at)
+        last = kernel.fill(graph, flow, network.room, order.step, order.ceiling, closed_at)
         return Filled(flow, closed_at, last)
 
 
@@ -121,6 +135,7 @@ def _graph_of(network: Network) -> Graph:
         place=place,
         vehicle=vehicle,
         hours_per_quantum=_hours_per_quantum(network),
+        head_start=np.zeros(n),
         scarcity=_scarcity(network),
         in_force=_in_force(network),
     )

@@ -52,6 +52,7 @@ class Graph(NamedTuple):
     place: IntArray  # (n,) number of the vehicle's bit
     vehicle: IntArray  # (64 * words,) and back
     hours_per_quantum: FloatArray  # (n,) at full power
+    head_start: FloatArray  # (n,) laxity that each vehicle is ahead of the others, h
     scarcity: FloatArray  # (T,) hours of a step, weighted with how much of its crowd the top can serve
     in_force: BoolArray  # (n_arcs,) on in the plan in force; empty if there is none
 
@@ -181,8 +182,16 @@ def _close(search: _Search, closed_at: IntArray, k: int) -> None:
         while fresh != _NONE:
             closed_at[word * 64 + np.int64(_lowest(fresh))] = k
             fresh &= fresh - _ONE
-    search.dead[:] = search.seen
-    search.dead_at[:] = search.seen_at
+    _copy(search.seen, search.seen_at, search.dead, search.dead_at)
+
+
+@inner
+def _copy(vehicles: Bits, places: Bits, to_vehicles: Bits, to_places: Bits) -> None:
+    for word in range(len(vehicles)):
+        to_vehicles[word] = vehicles[word]
+    for node in range(places.shape[0]):
+        for word in range(places.shape[1]):
+            to_places[node, word] = places[node, word]
 
 
 @inner
@@ -234,11 +243,10 @@ def _collect(graph: Graph, flow: Flow, search: _Search, step: int) -> int:
             i = graph.vehicle[word * 64 + np.int64(_lowest(able))]
             able &= able - _ONE
             search.slack[i] -= graph.scarcity[step]
-            laxity = search.slack[i] - flow.rest[i] * graph.hours_per_quantum[i]
+            laxity = search.slack[i] - flow.rest[i] * graph.hours_per_quantum[i] - graph.head_start[i]
             arc = graph.start[i] + step - graph.first[i]
-            if (arc > graph.start[i] and flow.counted[arc - 1] > 0) or (
-                arc + 1 < graph.start[i + 1] and flow.counted[arc + 1] > 0
-            ):
+            on_before = arc > graph.start[i] and _is_on(flow, arc - 1)
+            if on_before or (arc + 1 < graph.start[i + 1] and _is_on(flow, arc + 1)):
                 laxity -= _ALREADY_ON_H
             if len(graph.in_force) > 0 and graph.in_force[arc]:
                 laxity -= _IN_FORCE_H
@@ -249,6 +257,11 @@ def _collect(graph: Graph, flow: Flow, search: _Search, step: int) -> int:
 
 
 @inner
+def _is_on(flow: Flow, arc: int) -> bool:
+    return flow.counted[arc] > 0 or (len(flow.passed) > 0 and flow.passed[arc] > 0)
+
+
+@inner
 def _rank(search: _Search, m: int) -> None:
     """Sort the first m candidates by laxity into `ranked`: by buckets, stable and linear, as exact order is idle."""
     low = high = search.urgency[0] if m > 0 else 0.0
@@ -256,7 +269,8 @@ def _rank(search: _Search, m: int) -> None:
         low = min(low, search.urgency[k])
         high = max(high, search.urgency[k])
     scale = (_BUCKETS - 1) / (high - low) if high > low else 0.0
-    search.bucket[:] = 0
+    for b in range(_BUCKETS + 1):
+        search.bucket[b] = 0
     for k in range(m):
         search.bucket[np.int64((search.urgency[k] - low) * scale) + 1] += 1
     for b in range(_BUCKETS):
@@ -309,8 +323,7 @@ def _reroute(graph: Graph, flow: Flow, search: _Search, room: IntArray, origin: 
     seen, seen_at, through = search.seen, search.seen_at, search.through
     reached, queue = search.reached, search.queue
     n, past = len(leaf), len(flow.passed) > 0
-    seen[:] = search.dead
-    seen_at[:] = search.dead_at
+    _copy(search.dead, search.dead_at, seen, seen_at)
     _set(seen_at, 0, origin)
     reached[0, origin] = _ORIGIN
     queue[0] = origin

@@ -19,6 +19,7 @@ from scheduling.engine.tree import PowerTree
 _HERE = Path(__file__).parent
 _KERNEL = "scheduling.engine.flow.kernel"
 _PROJECT = _HERE.parents[2]
+_STAMP = f"flow.{sys.implementation.cache_tag}.compiled"
 _child: subprocess.Popen[bytes] | None = None
 
 
@@ -32,12 +33,12 @@ def ready() -> bool:
 
 def warm_up() -> None:
     """Compile what is not compiled yet and keep it on disk if a folder can be written; seconds, once per machine."""
+    from scheduling.engine.flow.kernel import fill
     from scheduling.engine.flow.solver import solve
 
     solve(_smallest_problem())
-    folder = cache_folder()
-    if folder is not None and not _on_disk():
-        folder.mkdir(parents=True, exist_ok=True)
+    folder, kept = cache_folder(), fill.stats.cache_path
+    if folder is not None and kept is not None and folder in (Path(kept), *Path(kept).parents):
         (folder / _STAMP).write_text(_fingerprint())
 
 
@@ -61,9 +62,6 @@ def cache_folder() -> Path | None:
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
     folders = [*([Path(given)] if given else []), _HERE / "__pycache__", user]
     return next((folder for folder in folders if _can_write(folder)), None)
-
-
-_STAMP = f"flow.{sys.implementation.cache_tag}.compiled"
 
 
 def _can_write(folder: Path) -> bool:
