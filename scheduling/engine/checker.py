@@ -312,7 +312,9 @@ def _site_rules(problem: Problem, dispatch: Dispatch | None, hours: FloatArray) 
     stored = hours * np.where(kw > 0, kw * battery.efficiency, kw / battery.efficiency)
     held = battery.soe_kwh + np.cumsum(stored)[None]
     lowest = np.full(steps, battery.least_soe_kwh)
-    lowest[-1] = max(battery.least_soe_kwh, battery.soe_kwh if battery.end_soe_kwh is None else battery.end_soe_kwh)
+    # A target above what it holds is a goal: vehicles come before it, and it may be out of reach.
+    lowest[-1] = battery.soe_kwh if battery.end_soe_kwh is None else min(battery.end_soe_kwh, battery.soe_kwh)
+    lowest[-1] = max(lowest[-1], battery.least_soe_kwh)
     slack = ENERGY_TOLERANCE_KWH
     yield from _worst("battery_energy", *whose, held, battery.capacity_kwh + slack, "holds", "kWh")
     yield from _worst("battery_energy", *whose, lowest - held, slack, "is below what it must hold by", "kWh")

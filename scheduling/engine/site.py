@@ -47,7 +47,8 @@ class Battery:
     """Money for wear per kWh discharged."""
     least_soe_kwh: float = 0.0
     end_soe_kwh: float | None = None
-    """Energy it holds at the end at least; None: what it holds at the start."""
+    """Energy it holds at the end at least; None: what it holds at the start. More than that is a goal: needs of the
+    vehicles come first, money after it."""
 
     def __post_init__(self) -> None:
         rules = (

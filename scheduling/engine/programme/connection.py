@@ -186,4 +186,4 @@ def _counts(problem: Problem, steps: BoolArray | None) -> BoolArray:
 
 def _building(problem: Problem) -> FloatArray:
     building = problem.site.building_kw
-    return np.zeros(problem.horizon.steps) if building is None else building
+    return np.zeros(problem.horizon.steps) if building is None else building.astype(np.float64)

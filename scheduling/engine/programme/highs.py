@@ -15,8 +15,8 @@ _FEASIBLE = 1e-6
 """kW or kWh by which a point may miss a row: HiGHS allows itself 1e-7 in scaled units."""
 _ZERO_DUAL = 1e-9
 _TYPICAL_COST = 10.0
-_PRIMAL = 4
-"""HiGHS's number of the primal simplex: the point of one objective is a feasible start for the next."""
+_DUAL, _PRIMAL = 1, 4
+"""HiGHS's numbers of its simplex methods; the point of one objective is a feasible start for the primal of the next."""
 _LARGE_COLUMNS = 150_000
 
 
@@ -45,6 +45,7 @@ class Programme:
 
         self._highspy = highspy
         self._until = perf_counter() + time_limit_s
+        self._warm = False
         self.matrix = matrix
         self._lower, self._upper = matrix.lower.copy(), matrix.upper.copy()
         self._row_lower, self._row_upper = matrix.row_lower.copy(), matrix.row_upper.copy()
@@ -157,6 +158,11 @@ class Programme:
         self._highs.setOptionValue("time_limit", self._highs.getRunTime() + left)
         self._highs.run()
         status, known = self._highs.getModelStatus(), self._highspy.HighsModelStatus
+        if status not in (known.kOptimal, known.kTimeLimit) and self._warm:
+            # Numbers of the stage before may lead astray: what counts is the answer from scratch.
+            self._start_afresh()
+            self._highs.run()
+            status = self._highs.getModelStatus()
         if status in (known.kInfeasible, known.kUnboundedOrInfeasible):
             raise Infeasible("HiGHS finds no point that keeps all limits.")
         if status == known.kTimeLimit:
@@ -167,8 +173,13 @@ class Programme:
         if not np.isfinite(x).all() or (missed := self.matrix.most_broken(x)) > _FEASIBLE:
             raise SolverFailed(f"HiGHS calls a point optimal that misses a limit by {missed:.2g}.")
         self._highs.setOptionValue("simplex_strategy", _PRIMAL)
+        self._warm = True
         inside: FloatArray = np.clip(x, self.matrix.lower, self.matrix.upper)
         return inside
+
+    def _start_afresh(self) -> None:
+        self._highs.clearSolver()
+        self._highs.setOptionValue("simplex_strategy", _DUAL)
 
     def _accept(self, answer: Any) -> None:
         if answer == self._highspy.HighsStatus.kError:

@@ -34,7 +34,7 @@ class ProgrammePlan:
     dispatch: Dispatch | None
     """What battery and sun do; None at a site without."""
     status: Literal["optimal", "feasible"]
-    """feasible: the time was up after an earlier objective."""
+    """feasible: only the objectives up to an earlier one are proven, mostly because the time was up."""
     unmet_kwh: FloatArray
     """Missing energy at the meter, shape (n_ev,)."""
     objectives: dict[str, float]
@@ -43,9 +43,9 @@ class ProgrammePlan:
 
 def solve(problem: Problem, *, time_limit_s: float) -> ProgrammePlan:
     """The best plan in strict order; SolverFailed if not even one objective is decided in time."""
-    if not problem.evs and not problem.site.has_storage:
-        return ProgrammePlan(problem.zeros(), None, "optimal", np.zeros(0), {})
     model = Model.of(problem)
+    if not len(model.money):
+        return ProgrammePlan(problem.zeros(), None, "optimal", problem.need_kwh.copy(), {})
     return _Search(model, Programme(model.matrix, time_limit_s)).run()
 
 
@@ -66,10 +66,11 @@ class _Search:
         try:
             self._decide_needs_and_money()
             self._decide_goodness()
-        except TimeUp:
+        except SolverFailed:
+            if self.x is None:
+                raise
             status = "feasible"
-        if self.x is None:
-            raise SolverFailed("The time for planning was up before any plan was found.")
+        assert self.x is not None
         return self._plan(self.x, status)
 
     def _decide_needs_and_money(self) -> None:
@@ -80,7 +81,7 @@ class _Search:
             self._require_all(release=True)
             classes = list(self.model.need_classes())
             # Weights that are a good guess make the strict objectives that follow a matter of a few iterations.
-            self._last = self.programme.minimise(_weighted(classes))
+            self._last = self.programme.minimise(_weighted(self.model, classes))
             for need in classes:
                 self._decide_class(need)
             self._decide_battery_target()
@@ -145,9 +146,10 @@ class _Search:
         return ProgrammePlan(power, dispatch, status, problem.unmet(power), {**self.objectives, "money": money})
 
 
-def _weighted(classes: list[NeedClass]) -> FloatArray:
+def _weighted(model: Model, classes: list[NeedClass]) -> FloatArray:
     """All classes in one objective, the more important ones weighing more, as far as numbers stay sound."""
     ratio = min(_MOST_RATIO, _WIDEST_RANGE ** (1.0 / max(len(classes) - 1, 1)))
-    weights = ratio ** np.arange(len(classes))[::-1]
-    cost: FloatArray = weights @ np.array([need.cost_of_ties for need in classes])
+    cost = np.zeros(len(model.money))
+    for level, need in enumerate(reversed(classes)):
+        cost += ratio**level * need.cost_of_ties
     return cost

@@ -104,10 +104,7 @@ class Model:
     def need_classes(self) -> Iterator[NeedClass]:
         """The missing minimum of each priority class, the highest first, then the missing desired energy likewise."""
         missing, problem = self.missing, self.problem
-        priority, laxity = problem.priority[missing.ev], problem.laxity_hours[missing.ev]
-        # Who cannot be ready anyway comes last: what it is given would make another one late as well.
-        rank = np.argsort(np.argsort(np.where(laxity < -1e-9, np.inf, laxity), kind="stable"))
-        urgency = 2.0 - rank / max(len(rank), 1)
+        priority, urgency = problem.priority[missing.ev], _urgency(problem)[missing.ev]
         for name, columns, least in (
             ("minimum need", missing.minimum, missing.least_minimum),
             ("desired energy", missing.rest, missing.least_rest),
@@ -134,6 +131,17 @@ class Model:
         for store in self.stores:
             cost[store.discharge] = _IDLE * store.hours
         return cost
+
+
+def _urgency(problem: Problem) -> FloatArray:
+    """From 2 for the least lax down to 1, shape (n_ev,), by rank, so that no two weigh the same.
+
+    Who cannot be ready anyway comes last: what it is given would make another one late as well.
+    """
+    laxity = np.where(problem.laxity_hours < -1e-9, np.inf, problem.laxity_hours)
+    rank = np.argsort(np.argsort(laxity, kind="stable"))
+    urgency: FloatArray = 2.0 - rank / max(len(rank), 1)
+    return urgency
 
 
 def _price_energy(

@@ -14,6 +14,7 @@ from scheduling.engine.problem import Problem
 _LEAST_KW = 1e-9
 _CHANGE_KW = 1e-6
 _LOST_KWH = 1e-4
+_SWEEPS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def follow(problem: Problem, power: FloatArray) -> FloatArray:
     return clipped
 
 
-def tapered(problem: Problem, plan_once: Callable[[Problem], FloatArray], rounds: int = 4) -> FloatArray:
+def tapered(problem: Problem, plan_once: Callable[[Problem], FloatArray], rounds: int = 6) -> FloatArray:
     """A plan within all tapers, kW, shape (n_ev, steps), from a planner that knows maxima per step only.
 
     Each round plans with the maxima along the states of the plan before. What the last plan still has too much is
@@ -96,8 +97,7 @@ def tapered(problem: Problem, plan_once: Callable[[Problem], FloatArray], rounds
         top[bent] += changed
         if (np.abs(changed) < _CHANGE_KW).all():
             break
-    lost = (np.maximum(planned - power, 0.0) @ problem.hours)[bent]
-    return _refilled(problem, power, bent[lost > _LOST_KWH])
+    return _refilled(problem, power, bent[problem.unmet(power)[bent] > _LOST_KWH])
 
 
 def _bent(problem: Problem) -> IntArray:
@@ -145,16 +145,28 @@ def _refilled(problem: Problem, power: FloatArray, rows: IntArray) -> FloatArray
 
 
 def _refilled_row(problem: Problem, power: FloatArray, ceiling: FloatArray, i: int) -> FloatArray:
+    """What is missing as early as there is room; what that displaces later is missing in the next sweep."""
+    for _ in range(_SWEEPS):
+        before = power
+        power = _swept(problem, before, ceiling, i)
+        if (power - before) @ problem.hours < _LOST_KWH:
+            break
+    return power
+
+
+def _swept(problem: Problem, power: FloatArray, ceiling: FloatArray, i: int) -> FloatArray:
     ev, row = problem.evs[i], np.array([i])
     curves, first = TaperCurves.of([ev]), np.zeros(1, dtype=np.int64)
     soc, filled = np.array([ev.soc or 0.0]), power.copy()
     missing = float(problem.need_kwh[i] - power @ problem.hours)
-    for t, hours in enumerate(problem.hours):
-        most = min(float(ceiling[t]), float(curves.most_energy(first, soc, float(hours))[0]) / float(hours))
-        wanted = power[t] + max(missing, 0.0) / hours
-        filled[t] = min(wanted, most) if most >= problem.min_power[i] else min(power[t], most)
+    for t, hours in enumerate(problem.hours.tolist()):
+        most = min(float(ceiling[t]), float(curves.most_energy(first, soc, hours)[0]) / hours)
+        if most >= problem.min_power[i]:
+            filled[t] = min(power[t] + max(missing, 0.0) / hours, most)
+        else:
+            filled[t] = min(power[t], most)
         missing -= (filled[t] - power[t]) * hours
-        soc = _state_after(problem, row, soc, filled[t : t + 1], float(hours), curves)
+        soc = _state_after(problem, row, soc, filled[t : t + 1], hours, curves)
     return filled
 
 

@@ -34,8 +34,9 @@ def careful(problem: Problem) -> Problem:
 def released(problem: Problem, narrowed: Problem, unmet: FloatArray) -> Problem:
     """`narrowed` with the whole stay again for all who miss energy that it could give.
 
-    `unmet` is in kWh at the meter, shape (n_ev,). If somebody misses energy in spite of a whole stay, the narrow ones stand in the way: then those that are there at
-    the same time get theirs back too. Returns `narrowed` itself if nothing changes.
+    `unmet` is in kWh at the meter, shape (n_ev,). If somebody misses energy in spite of a whole stay, the narrow ones
+    stand in the way: then those that are there at the same time get theirs back too. Returns `narrowed` itself if
+    nothing changes.
     """
     hopeless = np.maximum(problem.need_kwh - problem.deliverable_kwh, 0.0)
     missing = unmet > hopeless + ENERGY_TOLERANCE_KWH
