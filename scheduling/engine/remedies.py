@@ -5,6 +5,7 @@ Every remedy stands alone and leaves all other vehicles what the plan gives them
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from scheduling.engine.wording import Clock, duration_in_words, place_in_words
 _EPS = 1e-9
 _FINEST_KW = 1e-3
 _FINEST_CONNECTOR_KW = 0.1
+_PLACES_TRIED = 8
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Situation:
 
     def __init__(self, problem: Problem, power: FloatArray) -> None:
         self.problem, self.power = problem, power
+        self._known_places: dict[tuple[object, ...], tuple[list[tuple[str, ...]], list[int], FloatArray]] = {}
 
     @cached_property
     def _room(self) -> FloatArray:
@@ -130,15 +133,15 @@ class Situation:
         ceiling, top = self._ceiling(ev, ev, above, room)[stay], problem.most_power[ev, stay]
         least = float(problem.min_power[ev])
 
-        def reached(kw: FloatArray) -> FloatArray:
+        def reached(kw: float) -> FloatArray:
             return _usable(np.minimum(ceiling + kw, top), least)
 
         breaks = np.concatenate([[0.0], least - ceiling[top >= least], top - ceiling])
         kw = _smallest(reached, breaks, problem.hours[stay], self._needed(ev, missing_kwh))
         if kw is None or kw < _EPS:
             return []
-        kw = np.ceil(kw / _FINEST_KW) * _FINEST_KW
-        counted = np.maximum(reached(np.array([kw])) - problem.free_power[ev], 0.0)
+        kw = float(np.ceil(kw / _FINEST_KW)) * _FINEST_KW
+        counted = np.maximum(reached(kw) - problem.free_power[ev], 0.0)
         weight = rows.coefficients[above, ev][:, None]
         lacking = counted - room[:, stay] / weight
         return _by_node(problem, ev, [rows.names[r] for r in above], lacking, stay)
@@ -171,7 +174,7 @@ class Situation:
             ceiling = np.minimum(ceiling, problem.top_power[ev, stay])
         ceiling = _usable(ceiling, float(problem.min_power[ev]))
 
-        def reached(kw: FloatArray) -> FloatArray:
+        def reached(kw: float) -> FloatArray:
             return np.minimum(ceiling, kw)
 
         kw = _smallest(reached, ceiling, problem.hours[stay], self._needed(ev, missing_kwh))
@@ -180,34 +183,37 @@ class Situation:
         return StrongerConnector(float(np.ceil(kw / _FINEST_CONNECTOR_KW - _EPS) * _FINEST_CONNECTOR_KW))
 
     def _other_connector(self, ev: int, missing_kwh: float) -> OtherConnector | None:
-        """The place with the most room; only places where a vehicle with the same wiring stands are compared."""
-        problem = self.problem
-        needed, (above, own) = self._needed(ev, missing_kwh), self._room_beside(ev)
-        room = self._room.copy()
-        room[above] = own
-        stay, best = np.flatnonzero((problem.most_power[ev] > 0) | problem.held[ev]), needed - ENERGY_TOLERANCE_KWH
-        if problem.held[ev]:
-            stay = np.arange(problem.first_step[ev], problem.last_step[ev])
-        chosen: tuple[str, ...] | None = None
-        for nodes, twin in self._places.get(_wiring(problem, ev), {}).items():
-            if nodes == problem.evs[ev].nodes or not nodes:
+        """A place with enough room; only places where a vehicle with the same wiring stands are compared."""
+        problem, rows = self.problem, self.problem.rows
+        nodes, twins, ceilings = self._places(_wiring(problem, ev))
+        stay = np.arange(problem.first_step[ev], problem.last_step[ev])
+        most, hours = problem.max_power[ev], problem.hours[stay]
+        above, own = self._room_beside(ev)
+        promising = np.argsort(-(np.minimum(ceilings[:, stay], most) @ hours), kind="stable")[:_PLACES_TRIED]
+        for place in promising.tolist():
+            if not nodes[place] or nodes[place] == problem.evs[ev].nodes:
                 continue
-            rows = np.flatnonzero(problem.rows.coefficients[:, twin] > 0)
-            ceiling = np.minimum(self._ceiling(ev, twin, rows, room[rows])[stay], problem.max_power[ev])
-            kwh = float(_usable(ceiling, float(problem.min_power[ev])) @ problem.hours[stay])
-            if kwh >= best:
-                chosen, best = nodes, kwh + _EPS
-        if chosen is None:
-            return None
-        return OtherConnector(chosen, problem.tree.by_name[chosen[0]].parent is None)
+            twin = twins[place]
+            here = np.flatnonzero(rows.coefficients[:, twin] > 0)
+            room, shared = self._room[here], np.isin(here, above)
+            room[shared] = own[np.isin(above, here)]
+            ceiling = np.minimum(self._ceiling(ev, twin, here, room)[stay], most)
+            if _usable(ceiling, float(problem.min_power[ev])) @ hours >= self._needed(ev, missing_kwh) - _EPS:
+                return OtherConnector(nodes[place], problem.tree.by_name[nodes[place][0]].parent is None)
+        return None
 
-    @cached_property
-    def _places(self) -> dict[tuple[object, ...], dict[tuple[str, ...], int]]:
-        """A vehicle at every place of the tree, by wiring."""
-        places: dict[tuple[object, ...], dict[tuple[str, ...], int]] = {}
-        for i, ev in enumerate(self.problem.evs):
-            places.setdefault(_wiring(self.problem, i), {}).setdefault(ev.nodes, i)
-        return places
+    def _places(self, wiring: tuple[object, ...]) -> tuple[list[tuple[str, ...]], list[int], FloatArray]:
+        """Nodes, a vehicle, and the power that is left per step, kW, at every place of vehicles with this wiring."""
+        if wiring not in self._known_places:
+            found: dict[tuple[str, ...], int] = {}
+            for i, ev in enumerate(self.problem.evs):
+                if _wiring(self.problem, i) == wiring:
+                    found.setdefault(ev.nodes, i)
+            twins = list(found.values())
+            above = [np.flatnonzero(self.problem.rows.coefficients[:, twin] > 0) for twin in twins]
+            left = [self._ceiling(twin, twin, rows, self._room[rows]) for twin, rows in zip(twins, above, strict=True)]
+            self._known_places[wiring] = list(found), twins, np.maximum(np.array(left), 0.0)
+        return self._known_places[wiring]
 
     def _needed(self, ev: int, missing_kwh: float) -> float:
         return float(self.power[ev] @ self.problem.hours) + missing_kwh
@@ -238,7 +244,7 @@ def _usable(kw: FloatArray, least: float) -> FloatArray:
 
 
 def _smallest(
-    reached: Callable[[FloatArray], FloatArray], breaks: FloatArray, hours: FloatArray, needed_kwh: float
+    reached: Callable[[float], FloatArray], breaks: FloatArray, hours: FloatArray, needed_kwh: float
 ) -> float | None:
     """The smallest kW with hours @ reached(kW) >= needed, None if there is none; between `breaks` the sum is linear."""
     if not hours.size:
@@ -246,14 +252,17 @@ def _smallest(
     kinks = np.unique(np.maximum(np.append(breaks[np.isfinite(breaks)], 0.0), 0.0))
     # A minimum power makes the sum jump at a kink: a point just before it keeps the jump out of the straight part.
     before = np.maximum(kinks - 1e-7, 0.0)
-    kinks = np.sort(np.concatenate([kinks, before, [kinks[-1] + needed_kwh / float(hours.min())]]))
-    kwh = reached(kinks[:, None]) @ hours
-    enough = int(np.searchsorted(kwh, needed_kwh - _EPS))
+    kinks = np.sort(np.concatenate([kinks, before, [kinks[-1] + needed_kwh / float(hours.min())]])).tolist()
+
+    def kwh(kw: float) -> float:
+        return float(reached(kw) @ hours)
+
+    enough = bisect_left(kinks, needed_kwh - _EPS, key=kwh)
     if enough == len(kinks):
         return None
     if enough == 0:
         return float(kinks[0])
-    low, high = kwh[enough - 1], kwh[enough]
+    low, high = kwh(kinks[enough - 1]), kwh(kinks[enough])
     share = (needed_kwh - low) / (high - low)
     return float(kinks[enough - 1] + min(share, 1.0) * (kinks[enough] - kinks[enough - 1]))
 
