@@ -7,7 +7,7 @@ class SchedulingConfig(AppConfig):
 
     def ready(self) -> None:
         from depot.algorithms import register_algorithms
-        from scheduling import triggers  # noqa: F401  (listens to what changes a plan's inputs)
+        from scheduling import triggers, warming  # noqa: F401  (listen to what changes a plan's inputs, to workers)
         from scheduling.engine import algorithm_names
         from scheduling.live import receivers
 

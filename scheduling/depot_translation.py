@@ -26,7 +26,7 @@ from scheduling.engine.tree import NO_LIMIT
 from scheduling.grid_connection import building_kw, site_of
 from scheduling.models import Plan, PlanningState, PlanRun
 from scheduling.needs import Visit, visits_of
-from scheduling.reporting import plan_rows, site_series, summary_of
+from scheduling.reporting import clock_of, marginal_series, plan_rows, site_series, summary_of
 from scheduling.translation import Translation
 
 MOST_PERIODS = 12
@@ -227,6 +227,8 @@ class DepotTranslation(Translation):
             currency=self.depot.currency,
             site=site_series(self.depot, self.exposure, solution),
             summary=summary_of(solution),
+            sentences=solution.sentences(clock_of(self.depot)),
+            marginal=marginal_series(solution),
         )
         plans = plan_rows(solution, self.visits, run)
         run.energy_kwh = sum(plan.energy_kwh for plan in plans)

@@ -7,29 +7,31 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from charging.exposure import Exposure
 from depot.models import Depot
 from scheduling.engine import EV, Solution
 from scheduling.engine.arrays import FloatArray
-from scheduling.engine.reasons import Why, explain
+from scheduling.engine.reasons import Why
 from scheduling.engine.remedies import Remedy
 from scheduling.engine.wording import Clock
 from scheduling.grid_connection import building_kw, worst_building_kw
 from scheduling.models import Plan, PlanRun
 from scheduling.needs import Visit
+from scheduling.worth import NodeValues
+
+WORTH_NOTHING = 5e-5  # money per kWh
 
 
 def summary_of(solution: Solution) -> dict[str, float]:
     """Key figures of the run, and its money by component."""
-    money = {f"{name}_cost": value for name, value in asdict(solution.money).items() if name != "co2_kg"}
-    return {
-        name: round(value, 6) for name, value in (solution.summary | money | {"co2_kg": solution.money.co2_kg}).items()
-    }
+    return {name: round(value, 6) for name, value in {**solution.summary, "co2_cost": solution.money.co2}.items()}
 
 
 def plan_rows(solution: Solution, visits: dict[EV, Visit], run: PlanRun) -> list[Plan]:
     """One unsaved Plan per vehicle; energies at the meter."""
-    why = explain(solution.problem, solution.power, solution.dispatch)
+    why = solution.why
     shortfalls = {shortfall.ev_id: shortfall for shortfall in solution.shortfalls}
     hours = solution.problem.horizon.hours
     rows = []
@@ -84,6 +86,16 @@ def remedy_as_data(remedy: Remedy) -> dict[str, Any]:
 def utc_text(value: Any) -> Any:
     """An instant as the API writes it; anything else as it is."""
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+def marginal_series(solution: Solution) -> dict[str, NodeValues]:
+    """Per node where more power would help: money that a kWh more saves per step, and the steps it serves more in."""
+    values = solution.marginal_values
+    return {
+        node: {"saved_per_kwh": rounded(saved, 6), "serves_more": np.flatnonzero(serves).tolist()}
+        for node, saved, serves in zip(values.nodes, values.saved_per_kwh, values.serves_more, strict=True)
+        if (saved > WORTH_NOTHING).any() or serves.any()
+    }
 
 
 def site_series(depot: Depot, exposure: Exposure, solution: Solution) -> dict[str, Any]:
