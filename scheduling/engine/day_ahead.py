@@ -28,15 +28,13 @@ class DayAheadMILP(PulpLinearProgram):
     proven already; if time runs out, the better of it and the best point found is the plan, and `status` says so.
     """
 
-    def allocate(self, problem: Problem) -> FloatArray:
-        """Power per EV and step, kW, shape (n_ev, steps)."""
-        begun = perf_counter()
-        start = super().allocate(problem)
+    def _plan(self, problem: Problem) -> FloatArray:
+        """The best plan under the maxima of each step."""
+        start = super()._plan(problem)
         if self.status == "optimal" and self._proven(problem, start):
             return start
-        left = self.options.time_limit_s - (perf_counter() - begun)
         try:
-            power, proven = self._searched(problem, start, left)
+            power, proven = self._searched(problem, start, self._until - perf_counter())
         except SolverFailed as error:
             self.status = f"fallback: {error}"
             return start

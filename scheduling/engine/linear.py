@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import numpy as np
 
+from scheduling.engine import programme
 from scheduling.engine.algorithm import Algorithm
-from scheduling.engine.arrays import FloatArray
+from scheduling.engine.arrays import POWER_TOLERANCE_KW, FloatArray
 from scheduling.engine.model import linear_model
 from scheduling.engine.problem import Problem
 from scheduling.engine.promises import keep_promises
@@ -29,21 +32,29 @@ class PulpLinearProgram(Algorithm):
 
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
+        self._until = perf_counter() + self.options.time_limit_s
+        if not any(ev.taper for ev in problem.evs):
+            return self._plan(problem)
+        power = programme.tapered(problem, self._plan)
+        power[(power > 0) & (power < problem.min_power[:, None] - POWER_TOLERANCE_KW)] = 0.0
+        return power
+
+    def _plan(self, problem: Problem) -> FloatArray:
+        """The best plan under the maxima of each step."""
         self._relaxed = None
         try:
             with self.stage("build"):
                 model = linear_model(problem)
                 lp, columns = pulp_problem(model)
             with self.stage("solve"):
-                values = solve(lp, columns, self.options.solver, self.options.time_limit_s)
+                values = solve(lp, columns, self.options.solver, max(self._until - perf_counter(), 0.0))
             self._relaxed = model.power_of(values)
             self.status = "optimal"
         except SolverFailed as error:
             self.status = f"fallback: {error}"
         with self.stage("repair"):
             start = problem.zeros() if self._relaxed is None else self._relaxed
-            best = repair(
-                problem, start, least_worth=worth_of_unmet(problem, start) if self._relaxed is not None else 0.0
-            )
+            enough = worth_of_unmet(problem, start) if self._relaxed is not None else 0.0
+            best = repair(problem, start, least_worth=enough)
         with self.stage("keep"):
             return keep_promises(problem, best)

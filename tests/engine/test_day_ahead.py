@@ -245,3 +245,13 @@ def test_unmet_prices_rise_by_part_then_by_priority_and_stand_above_every_other_
     price = unmet_prices(Problem.of(evs, HOURLY, tree, np.full(6, 30.0), site))
     assert price[1, 0] < price[1, 1] < price[0, 0] < price[0, 1]
     assert price.min() >= 10 * 430
+
+
+@both
+def test_a_battery_that_takes_less_when_full_is_planned_along_its_curve(kind: type[Algorithm]) -> None:
+    curve = ((70.0, 10.0), (100.0, 1.0))
+    evs = [ev(k, need=25, soc=50.0, battery_kwh=60.0, taper=curve, min_power=2.0) for k in range(2)]
+    run = plan(kind, evs, 12.0, price=[0.3, 0.1, 0.2, 0.1, 0.4, 0.2])
+    energy = run.result.problem.energy(run.result.power)
+    assert energy == pytest.approx([25, 25], abs=1.0)
+    assert run.result.power[:, 0].max() > 5  # what could all be bought at 0.1 and 0.2 takes longer than that
