@@ -118,7 +118,7 @@ class Situation:
     def tightest(self, ev: int) -> tuple[str, bool] | None:
         """Name of the node above the vehicle that is full in most steps of its stay, and whether it is a root."""
         rows = self.problem.rows
-        above = np.flatnonzero(rows.coefficients[:, ev] > 0)
+        above = self._above[ev]
         full = (self._room[above] < _FINEST_KW) & self.problem.present[ev]
         if not full.any():
             return None
@@ -128,7 +128,8 @@ class Situation:
     def _more_power(self, ev: int, missing_kwh: float) -> list[MorePower]:
         """The smallest raise of the limits, equal in all steps of the stay, cut to where it is used."""
         problem, rows = self.problem, self.problem.rows
-        above, room = self._room_beside(ev)
+        above = self._above[ev]
+        room = self._room_beside(ev, above)
         stay = np.flatnonzero(problem.present[ev])
         ceiling, top = self._ceiling(ev, ev, above, room)[stay], problem.most_power[ev, stay]
         least = float(problem.min_power[ev])
@@ -155,7 +156,7 @@ class Situation:
         top = np.full(problem.horizon.steps, most)
         if problem.top_power is not None:
             top = np.minimum(top, problem.top_power[ev])
-        ceiling = np.minimum(self._ceiling(ev, ev, *self._room_beside(ev)), top)[begin:]
+        ceiling = np.minimum(self._ceiling_of(ev, ev), top)[begin:]
         served = np.cumsum(_usable(ceiling, float(problem.min_power[ev])) * problem.hours[begin:])
         step = begin + int(np.searchsorted(served, missing_kwh - ENERGY_TOLERANCE_KWH))
         if step < problem.horizon.steps:
@@ -169,7 +170,7 @@ class Situation:
     def _stronger_connector(self, ev: int, missing_kwh: float) -> StrongerConnector | None:
         problem = self.problem
         stay = np.flatnonzero(problem.present[ev])
-        ceiling = self._ceiling(ev, ev, *self._room_beside(ev))[stay]
+        ceiling = self._ceiling_of(ev, ev)[stay]
         if problem.top_power is not None:
             ceiling = np.minimum(ceiling, problem.top_power[ev, stay])
         ceiling = _usable(ceiling, float(problem.min_power[ev]))
@@ -184,20 +185,15 @@ class Situation:
 
     def _other_connector(self, ev: int, missing_kwh: float) -> OtherConnector | None:
         """A place with enough room; only places where a vehicle with the same wiring stands are compared."""
-        problem, rows = self.problem, self.problem.rows
+        problem = self.problem
         nodes, twins, ceilings = self._places(_wiring(problem, ev))
         stay = np.arange(problem.first_step[ev], problem.last_step[ev])
         most, hours = problem.max_power[ev], problem.hours[stay]
-        above, own = self._room_beside(ev)
         promising = np.argsort(-(np.minimum(ceilings[:, stay], most) @ hours), kind="stable")[:_PLACES_TRIED]
         for place in promising.tolist():
             if not nodes[place] or nodes[place] == problem.evs[ev].nodes:
                 continue
-            twin = twins[place]
-            here = np.flatnonzero(rows.coefficients[:, twin] > 0)
-            room, shared = self._room[here], np.isin(here, above)
-            room[shared] = own[np.isin(above, here)]
-            ceiling = np.minimum(self._ceiling(ev, twin, here, room)[stay], most)
+            ceiling = np.minimum(self._ceiling_of(ev, twins[place])[stay], most)
             if _usable(ceiling, float(problem.min_power[ev])) @ hours >= self._needed(ev, missing_kwh) - _EPS:
                 return OtherConnector(nodes[place], problem.tree.by_name[nodes[place][0]].parent is None)
         return None
@@ -210,20 +206,29 @@ class Situation:
                 if _wiring(self.problem, i) == wiring:
                     found.setdefault(ev.nodes, i)
             twins = list(found.values())
-            above = [np.flatnonzero(self.problem.rows.coefficients[:, twin] > 0) for twin in twins]
-            left = [self._ceiling(twin, twin, rows, self._room[rows]) for twin, rows in zip(twins, above, strict=True)]
+            left = [self._ceiling(twin, twin, self._above[twin], self._room[self._above[twin]]) for twin in twins]
             self._known_places[wiring] = list(found), twins, np.maximum(np.array(left), 0.0)
         return self._known_places[wiring]
 
     def _needed(self, ev: int, missing_kwh: float) -> float:
         return float(self.power[ev] @ self.problem.hours) + missing_kwh
 
-    def _room_beside(self, ev: int) -> tuple[IntArray, FloatArray]:
-        """Rows above the vehicle and what they would carry without it, shape (n_above, steps)."""
-        problem, rows = self.problem, self.problem.rows
-        above = np.flatnonzero(rows.coefficients[:, ev] > 0)
-        counted = np.maximum(self.power[ev] - problem.free_power[ev], 0.0)
-        return above, np.maximum(self._room[above] + rows.coefficients[above, ev][:, None] * counted, 0.0)
+    def _room_beside(self, ev: int, above: IntArray) -> FloatArray:
+        """What the rows `above` would carry without the vehicle, shape (n_above, steps)."""
+        counted = np.maximum(self.power[ev] - self.problem.free_power[ev], 0.0)
+        own = self.problem.rows.coefficients[above, ev][:, None]
+        result: FloatArray = np.maximum(self._room[above] + own * counted, 0.0)
+        return result
+
+    def _ceiling_of(self, ev: int, place: int) -> FloatArray:
+        """Most power that the tree leaves the vehicle beside all others where vehicle `place` stands, kW, (steps,)."""
+        above = self._above[place]
+        return self._ceiling(ev, place, above, self._room_beside(ev, above))
+
+    @cached_property
+    def _above(self) -> list[IntArray]:
+        """Rows of the tree above every vehicle."""
+        return [np.flatnonzero(column) for column in self.problem.rows.coefficients.T]
 
     def _ceiling(self, ev: int, place: int, rows: IntArray, room: FloatArray) -> FloatArray:
         """Most power that `rows` with `room` leave the vehicle at the place of vehicle `place`, kW, shape (steps,)."""
