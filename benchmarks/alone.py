@@ -43,7 +43,7 @@ class Measured:
     """Energy up to the need; what is delivered above it does not count."""
     periods: float = float("nan")
     """Mean number of periods of equal power per vehicle, from arrival to departure."""
-    below_minimum: int = 0
+    below_minimum: float = float("nan")
     """Steps with a power between zero and the minimum."""
     problem: str = ""
     """Why there are no figures: not installed, too slow."""
@@ -79,7 +79,7 @@ def judged(method: str, problem: Problem, power: FloatArray) -> Measured:
         served_kwh=float(np.minimum(energy, problem.need_kwh).sum()),
         money=problem.money(power).steering,
         periods=periods_per_vehicle(problem, power),
-        below_minimum=int(below.sum()),
+        below_minimum=float(below.sum()),
     )
 
 

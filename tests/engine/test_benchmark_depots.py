@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.alone import judged, periods_per_vehicle
+from benchmarks.alone import Measured, judged, measure, periods_per_vehicle
+from benchmarks.bars import of_the_linear_stage
+from benchmarks.comparison import Found, tables
 from benchmarks.instances import LEAST_FEASIBLE_KW, REQUESTED_KWH, Instance, tight_depot
 from benchmarks.matrix import Matrix, solve_directly
 
@@ -79,3 +81,30 @@ def test_periods_are_runs_of_equal_power_between_arrival_and_departure() -> None
     middle = (problem.first_step + problem.last_step) // 2
     power[np.arange(40), middle] = 1.0
     assert periods_per_vehicle(problem, power) == 3.0
+
+
+def test_a_method_is_measured_in_a_process_of_its_own() -> None:
+    found = measure("HiGHS simplex", Instance(40), 1)
+    assert found.problem == ""
+    assert found.money == pytest.approx(528.3, abs=0.06)
+    assert found.seconds > 0
+    assert found.memory_mb > 10
+
+
+def test_a_method_that_fails_is_a_line_of_the_table_that_says_why() -> None:
+    absent = measure("nobody", Instance(40), 1)
+    floor = Measured("HiGHS ipm", seconds=0.5, runs=3, memory_mb=48.2, served_kwh=100.0, money=20.0, periods=17.0)
+    ours = Measured("flow", seconds=0.05, runs=3, memory_mb=60.0, served_kwh=99.0, money=20.2, periods=6.0)
+    found = Found({Instance(40): {one.method: one for one in (absent, floor, ours)}})
+    (table,) = tables(found)
+    assert table.lines == (
+        ("flow", "0.05", "0.1", "1", "1", "6.0", "60", "3", ""),
+        ("HiGHS ipm", "0.5", "1", "0", "0", "17.0", "48", "3", ""),
+        ("nobody", "", "", "", "", "", "", "", "KeyError: 'nobody'"),
+    )
+
+
+def test_what_was_not_measured_reaches_no_bar() -> None:
+    bars = of_the_linear_stage(Found())
+    assert not any(bar.reached for bar in bars)
+    assert {bar.line[2].split(" (")[0] for bar in bars} == {"not measured"}

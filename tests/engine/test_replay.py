@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import replay
-from benchmarks.planning import replay_bars
+from benchmarks.bars import of_the_replay
 from benchmarks.replay import (
     MOST_KW,
     OPTIMUM,
@@ -114,8 +114,8 @@ def test_shares_are_of_all_energy_and_shown_per_cap() -> None:
 
 def test_the_bar_is_missed_by_an_algorithm_that_another_beats() -> None:
     rivals = {"llf": 0.95, OPTIMUM: 0.96}
-    beaten = replay_bars({20.0: {**rivals, "optimal": 0.94}})
-    level = replay_bars({20.0: {**rivals, "optimal": 0.9495}, 30.0: {**rivals, "optimal": 0.96}})
+    beaten = of_the_replay({20.0: {**rivals, "optimal": 0.94}})
+    level = of_the_replay({20.0: {**rivals, "optimal": 0.9495}, 30.0: {**rivals, "optimal": 0.96}})
     assert [bar.reached for bar in beaten] == [False, False]
     assert [bar.reached for bar in level] == [True, False]
 
