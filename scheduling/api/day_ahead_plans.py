@@ -33,7 +33,7 @@ from scheduling.api.demand_predictions import (
 from scheduling.day_ahead import jobs
 from scheduling.day_ahead.models import DayAheadPlan
 from scheduling.day_ahead.question import BOOKINGS, HISTORY, SYNTHETIC, Wanted, midnight_of
-from scheduling.engine import algorithm
+from scheduling.engine import DemandCharge, algorithm
 from scheduling.engine.demand_prediction import DemandRefused, demand_of
 from scheduling.engine.problem_file import FileError
 
@@ -89,7 +89,7 @@ class DemandChargeRequest(StrictSerializer):
 
 
 class DayAheadRequest(StrictSerializer):
-    """What is not given is the depot's own: its tree, its tariff, its bookings, tomorrow from midnight to midnight."""
+    """What is not given is the depot's own: its tree, its tariff with demand charges, its bookings, its next day."""
 
     depot = DepotReference()
     algorithm = StrictText(max_length=50, required=False, help_text="name of a registered algorithm")
@@ -102,7 +102,7 @@ class DayAheadRequest(StrictSerializer):
     seed = StrictInteger(min_value=0, max_value=2**32 - 1, required=False, default=0, help_text="if synthetic")
     limit_kw = PowerSeries(required=False, help_text="room for charging, instead of the depot's tree")
     prices_per_kwh = PriceSeries(required=False)
-    demand_charge = DemandChargeRequest(required=False)
+    demand_charge = DemandChargeRequest(required=False, help_text="instead of the tariff's; a price of 0 leaves it out")
 
     def validate_algorithm(self, name: str) -> str:
         try:
@@ -136,7 +136,7 @@ def wanted_of(values: Mapping[str, Any]) -> Wanted:
         seed=values["seed"],
         limit_kw=values.get("limit_kw"),
         prices=values.get("prices_per_kwh"),
-        demand_charge=None if charge is None else (charge["price_per_kw"], charge["peak_so_far_kw"]),
+        demand_charge=None if charge is None else DemandCharge(charge["price_per_kw"], charge["peak_so_far_kw"]),
     )
     for name in ("limit_kw", "prices_per_kwh"):
         series, steps = values.get(name), wanted.horizon.steps

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
 
-import msgspec
 import structlog
 from django.conf import settings
 from django.db import transaction
@@ -16,9 +14,8 @@ from kombu.exceptions import OperationalError
 from charging.retention import delete_in_rounds
 from scheduling.day_ahead.answer import answer_of, unmet_kwh
 from scheduling.day_ahead.models import DayAheadPlan
-from scheduling.day_ahead.question import Wanted, question_of
+from scheduling.day_ahead.question import Wanted, question_of, read_question
 from scheduling.engine import Options, algorithm, algorithm_names
-from scheduling.engine.problem_file import algorithm_for, read_problem
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +35,9 @@ def default_algorithm() -> str:
 
 
 def ask(wanted: Wanted, name: str, *, now: datetime, in_queue: bool = False) -> DayAheadPlan:
-    """A plan that is done, or queued because it will take long or was asked for so; ValueError if it makes no sense."""
+    """A plan that is done, or queued because it will take long or was asked for so. FileError if it makes no sense."""
     question = question_of(wanted, now)
-    read_question(question, name)
+    read_question(question, algorithm(name))
     horizon = wanted.horizon
     vehicles = len(question["problem"]["evs"])
     plan = DayAheadPlan.objects.create(
@@ -62,12 +59,6 @@ def ask(wanted: Wanted, name: str, *, now: datetime, in_queue: bool = False) -> 
     return plan
 
 
-def read_question(question: dict[str, Any], name: str, options: Options | None = None) -> Any:
-    """The algorithm set up with the problem of a question; FileError names the field."""
-    file = read_problem(msgspec.json.encode(question["problem"]))
-    return algorithm_for(file, algorithm(name), options)
-
-
 def queue(plan_id: uuid.UUID) -> None:
     """Hand a plan to a worker; without a broker it fails with a sentence."""
     from scheduling.tasks import plan_day_ahead  # tasks call this room
@@ -87,7 +78,7 @@ def run(plan_id: uuid.UUID, *, seconds: float = SECONDS_IN_QUEUE) -> None:
         return
     plan = DayAheadPlan.objects.get(pk=plan_id)
     try:
-        planned = read_question(plan.question, plan.algorithm, Options(time_limit_s=seconds))
+        planned = read_question(plan.question, algorithm(plan.algorithm), Options(time_limit_s=seconds))
         planned.calculate()
         solution = planned.result
         plan.result = answer_of(planned, plan.question["names"], plan.currency)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from charging.gate import breakpoints, node_limit
 from depot.models import Depot, Limit
 from depot.pricing import prices_for
 from scheduling.day_ahead.history import expected_visits
-from scheduling.engine import EV, Horizon
+from scheduling.engine import EV, Algorithm, DemandCharge, Horizon, Options
 from scheduling.engine.demand_prediction import Demand, synthetic_demand
-from scheduling.engine.problem_file import DemandChargeEntry, EvEntry, GroupEntry, ProblemFile
+from scheduling.engine.problem_file import EvEntry, GroupEntry, ProblemFile, algorithm_for, read_problem
+from scheduling.grid_connection import site_of
 from scheduling.needs import coming_reservations, latest_socs, visit_of_reservation
 
 SITE = "site"
-KV_OF_THREE_PHASES = 0.69
+THREE_PHASE_KV = 0.69
+"""kW of a balanced load per A and phase, as problem files count buildings."""
 BOOKINGS, HISTORY, SYNTHETIC = "bookings", "history", "synthetic"
 SYNTHETIC_EFFICIENCY = 0.9
 
@@ -39,8 +42,8 @@ class Wanted:
     seed: int = 0
     limit_kw: float | list[float] | None = None
     prices: float | list[float] | None = None
-    demand_charge: tuple[float, float] | None = None
-    """Price per kW, and the peak that is paid for already, kW."""
+    demand_charge: DemandCharge | None = None
+    """Instead of those of the depot's tariff."""
 
     @property
     def horizon(self) -> Horizon:
@@ -57,16 +60,18 @@ class Vehicles:
     names: dict[str, str]
 
 
-def midnight_of(depot: Depot, day: Any) -> datetime:
+def midnight_of(depot: Depot, day: date) -> datetime:
     """Local midnight at which a day of the depot begins."""
     return datetime.combine(day, time.min, depot.zone)
 
 
 def question_of(wanted: Wanted, now: datetime) -> dict[str, Any]:
-    """The problem as JSON values, with the vehicles' names beside it."""
+    """As JSON values the problem file, the demand charges (a file holds one at most), and the vehicles' names."""
     depot, horizon = wanted.depot, wanted.horizon
     vehicles = vehicles_of(wanted, now)
-    groups, building = site_of(wanted, now)
+    site = site_of(depot, horizon, now)
+    charges = site.demand_charges if wanted.demand_charge is None else (wanted.demand_charge,)
+    building = [0.0] * horizon.steps if site.building_kw is None else site.building_kw.tolist()
     prices: float | list[float]
     if wanted.prices is None:
         prices = [round(price, 6) for price in prices_for(depot, horizon.borders)[0].tolist()]
@@ -79,11 +84,47 @@ def question_of(wanted: Wanted, now: datetime) -> dict[str, Any]:
         evs=vehicles.entries,
         currency=depot.currency,
         prices_per_kwh=prices,
-        demand_charge=DemandChargeEntry(*wanted.demand_charge) if wanted.demand_charge is not None else None,
         building_load_kw=building,
-        groups=groups,
+        groups=groups_of(wanted, building, now),
+        co2_kg_per_kwh=None if site.co2_kg_per_kwh is None else site.co2_kg_per_kwh.tolist(),
+        co2_price_per_kg=site.co2_price_per_kg,
     )
-    return {"problem": msgspec.to_builtins(file), "names": vehicles.names}
+    return {
+        "problem": msgspec.to_builtins(file),
+        "demand_charges": [
+            {
+                "price_per_kw": charge.price_per_kw,
+                "peak_so_far_kw": charge.peak_so_far_kw,
+                "steps": None if charge.steps is None else charge.steps.tolist(),
+            }
+            for charge in charges
+        ],
+        "names": vehicles.names,
+    }
+
+
+def read_question(question: dict[str, Any], planner: type[Algorithm], options: Options | None = None) -> Algorithm:
+    """The algorithm set up with the problem of a question; FileError names the field that does not fit."""
+    planned = algorithm_for(read_problem(msgspec.json.encode(question["problem"])), planner, options)
+    charges = tuple(
+        DemandCharge(
+            charge["price_per_kw"],
+            charge["peak_so_far_kw"],
+            None if charge["steps"] is None else np.array(charge["steps"], dtype=np.bool_),
+        )
+        for charge in question["demand_charges"]
+    )
+    if not charges:
+        return planned
+    return planner(
+        planned.evs,
+        now=planned.now,
+        horizon=planned.horizon,
+        tree=planned.tree,
+        price_per_kwh=planned.problem.price_per_kwh,
+        site=replace(planned.problem.site, demand_charges=charges),
+        options=options,
+    )
 
 
 def vehicles_of(wanted: Wanted, now: datetime) -> Vehicles:
@@ -111,45 +152,33 @@ def vehicles_of(wanted: Wanted, now: datetime) -> Vehicles:
     return _predicted(demands, [place] * len(demands))
 
 
-def site_of(wanted: Wanted, now: datetime) -> tuple[list[GroupEntry], list[float] | float]:
-    """Load groups with their limits, and the building's expected load at the root, kW per step.
+def groups_of(wanted: Wanted, building: list[float], now: datetime) -> list[GroupEntry]:
+    """Load groups with their limits per step; a limit that was asked for replaces the tree and is for charging alone.
 
-    A limit that was asked for replaces the depot's tree and stands for what is left for charging.
+    The root's limit in a problem file includes the building, kW per step, which the room of a node has taken off.
     """
+    horizon = wanted.horizon
     if wanted.limit_kw is not None:
-        return [GroupEntry(SITE, limit_kw=wanted.limit_kw)], 0.0
-    depot, horizon = wanted.depot, wanted.horizon
-    groups = list(depot.load_groups.select_related("depot", "parent", "building_meter__meter_state"))
-    if not groups:
-        return [GroupEntry(SITE)], 0.0
+        room = np.broadcast_to(np.asarray(wanted.limit_kw, dtype=np.float64), (horizon.steps,))
+        return [GroupEntry(SITE, limit_kw=(room + building).tolist())]
+    groups = list(wanted.depot.load_groups.select_related("depot", "parent", "building_meter__meter_state"))
     limits: dict[int, list[Limit]] = {}
     rows = Limit.objects.filter(
-        load_group__depot=depot, hard=True, ends_at__gt=horizon.start, starts_at__lt=horizon.end
+        load_group__depot=wanted.depot, hard=True, ends_at__gt=horizon.start, starts_at__lt=horizon.end
     )
     for row in rows:
         limits.setdefault(row.load_group_id, []).append(row)
     instants = breakpoints(groups, limits, horizon.start, horizon.end)
-    building = [sum(group.building_load_at(border) for group in groups) for border in horizon.borders[:-1]]
     entries = []
     for group in groups:
-        room = node_limit(group, limits.get(group.pk, []), groups, instants, now)
-        # The file's root limit includes the building, which a node's room has taken off already.
-        kept = building if group.parent is None else [0.0] * horizon.steps
-        kw = [max(value, 0.0) for value in horizon.sample(room.kw, combine="min").tolist()]
+        node = node_limit(group, limits.get(group.pk, []), groups, instants, now)
+        kept = np.array(building) * (group.parent is None)
+        kw = np.maximum(horizon.sample(node.kw, combine="min"), 0.0) + kept
         amps = None
-        if room.ampere is not None:
-            amps = [max(value, 0.0) for value in horizon.sample(room.ampere, combine="min").tolist()]
-        entries.append(
-            GroupEntry(
-                room.name,
-                room.parent,
-                [round(value + load, 6) for value, load in zip(kw, kept, strict=True)],
-                None
-                if amps is None
-                else [round(value + load / KV_OF_THREE_PHASES, 6) for value, load in zip(amps, kept, strict=True)],
-            )
-        )
-    return entries, building
+        if node.ampere is not None:
+            amps = (np.maximum(horizon.sample(node.ampere, combine="min"), 0.0) + kept / THREE_PHASE_KV).tolist()
+        entries.append(GroupEntry(node.name, node.parent, kw.tolist(), amps))
+    return entries or [GroupEntry(SITE)]
 
 
 def _booked(wanted: Wanted) -> Vehicles:

@@ -341,3 +341,24 @@ def test_tomorrow_is_planned_unless_a_day_is_given() -> None:
     start = datetime.fromisoformat(response.json()["horizon_start"])
     assert depot.local(start).date() == depot.local(timezone.now()).date() + timedelta(days=1)
     assert depot.local(start).hour == 0
+
+
+def test_the_tariffs_demand_charge_counts_building_and_what_is_paid_for() -> None:
+    elements = [
+        {"type": "energy_flat", "price_per_kwh": 0.2},
+        {"type": "demand", "price_per_kw": 5, "window_minutes": 15},
+    ]
+    depot = make_depot(tariff=make_tariff(elements=elements))
+    make_load_group(depot, limit_kw=100, building_load_kw=[3.0] * 24)
+    nobody_has_paid = {"date": f"{timezone.now() + timedelta(days=400):%Y-%m-%d}", "algorithm": "day-ahead-lp"}
+    body = nobody_has_paid | {"demand": [row("a", energyRequired=20, arrivalTime=8, departureTime=12)]}
+    plan = asked(depot, **body)
+    assert Decimal(plan["result"]["costs"]["demand"]) == Decimal(5) * 8
+    assert plan["result"]["kpis"]["site_peak_kw"] == 8
+    without = asked(depot, **body, demand_charge={"price_per_kw": 0})
+    assert Decimal(without["result"]["costs"]["demand"]) == 0
+    paid = asked(depot, **body, demand_charge={"price_per_kw": 5, "peak_so_far_kw": 7.5})
+    assert Decimal(paid["result"]["costs"]["demand"]) == Decimal("2.5")
+    asked_limit = asked(depot, **body, limit_kw=9)
+    assert asked_limit["result"]["totals"]["limit_kw"] == [9] * 96
+    assert asked_limit["result"]["kpis"]["site_peak_kw"] == 8
