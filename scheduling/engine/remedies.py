@@ -1,6 +1,7 @@
 """What would remove a shortfall: power at a node, time, another connector, or a lower target.
 
-Every remedy stands alone and leaves all other vehicles what the plan gives them; so one that is computed exists.
+Every remedy stands alone (power at several nodes is one) and leaves all other vehicles what the plan gives them: with
+it there is a plan in which nothing is missing. What a taper does not allow is not offered.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from scheduling.engine.arrays import ENERGY_TOLERANCE_KWH, FloatArray, IntArray
 from scheduling.engine.problem import Problem
+from scheduling.engine.programme import follow
 from scheduling.engine.wording import Clock, duration_in_words, place_in_words
 
 _EPS = 1e-9
@@ -142,6 +144,8 @@ class Situation:
         if kw is None or kw < _EPS:
             return []
         kw = float(np.ceil(kw / _FINEST_KW)) * _FINEST_KW
+        if not self._is_taken(ev, stay, reached(kw), missing_kwh):
+            return []
         counted = np.maximum(reached(kw) - problem.free_power[ev], 0.0)
         weight = rows.coefficients[above, ev][:, None]
         lacking = counted - room[:, stay] / weight
@@ -153,14 +157,14 @@ class Situation:
         if most <= 0:
             return None
         begin = int(max(problem.first_step[ev], problem.last_step[ev]))
-        top = np.full(problem.horizon.steps, most)
-        if problem.top_power is not None:
-            top = np.minimum(top, problem.top_power[ev])
-        ceiling = np.minimum(self._ceiling_of(ev, ev), top)[begin:]
-        served = np.cumsum(_usable(ceiling, float(problem.min_power[ev])) * problem.hours[begin:])
+        ceiling = _usable(np.minimum(self._ceiling_of(ev, ev), most), float(problem.min_power[ev]))
+        stays = self._followed(ev, np.concatenate([self.power[ev, :begin], ceiling[begin:]]))
+        served = np.cumsum(stays[begin:] * problem.hours[begin:])
         step = begin + int(np.searchsorted(served, missing_kwh - ENERGY_TOLERANCE_KWH))
         if step < problem.horizon.steps:
             departure = problem.horizon.borders[step + 1]
+        elif vehicle.taper:
+            return None
         else:
             rest = missing_kwh - (float(served[-1]) if served.size else 0.0)
             departure = max(vehicle.departure_time, problem.horizon.end) + timedelta(hours=rest / most)
@@ -170,17 +174,14 @@ class Situation:
     def _stronger_connector(self, ev: int, missing_kwh: float) -> StrongerConnector | None:
         problem = self.problem
         stay = np.flatnonzero(problem.present[ev])
-        ceiling = self._ceiling_of(ev, ev)[stay]
-        if problem.top_power is not None:
-            ceiling = np.minimum(ceiling, problem.top_power[ev, stay])
-        ceiling = _usable(ceiling, float(problem.min_power[ev]))
+        ceiling = _usable(self._ceiling_of(ev, ev)[stay], float(problem.min_power[ev]))
 
         def reached(kw: float) -> FloatArray:
             return np.minimum(ceiling, kw)
 
         kw = _smallest(reached, ceiling, problem.hours[stay], self._needed(ev, missing_kwh))
-        if kw is None or kw <= problem.max_power[ev] + _EPS:
-            return None
+        if kw is None or kw <= problem.max_power[ev] + _EPS or problem.evs[ev].taper:
+            return None  # a taper may be the car's own: a stronger charger is then no promise
         return StrongerConnector(float(np.ceil(kw / _FINEST_CONNECTOR_KW - _EPS) * _FINEST_CONNECTOR_KW))
 
     def _other_connector(self, ev: int, missing_kwh: float) -> OtherConnector | None:
@@ -193,8 +194,8 @@ class Situation:
         for place in promising.tolist():
             if not nodes[place] or nodes[place] == problem.evs[ev].nodes:
                 continue
-            ceiling = np.minimum(self._ceiling_of(ev, twins[place])[stay], most)
-            if _usable(ceiling, float(problem.min_power[ev])) @ hours >= self._needed(ev, missing_kwh) - _EPS:
+            ceiling = _usable(np.minimum(self._ceiling_of(ev, twins[place])[stay], most), float(problem.min_power[ev]))
+            if self._is_taken(ev, stay, ceiling, missing_kwh):
                 return OtherConnector(nodes[place], problem.tree.by_name[nodes[place][0]].parent is None)
         return None
 
@@ -209,6 +210,19 @@ class Situation:
             left = [self._ceiling(twin, twin, self._above[twin], self._room[self._above[twin]]) for twin in twins]
             self._known_places[wiring] = list(found), twins, np.maximum(np.array(left), 0.0)
         return self._known_places[wiring]
+
+    def _is_taken(self, ev: int, stay: IntArray, kw: FloatArray, missing_kwh: float) -> bool:
+        """Whether the vehicle gets all it needs from `kw` in the steps of its stay, its taper included."""
+        offered = np.zeros(self.problem.horizon.steps)
+        offered[stay] = kw
+        return bool(self._followed(ev, offered) @ self.problem.hours >= self._needed(ev, missing_kwh) - _EPS)
+
+    def _followed(self, ev: int, kw: FloatArray) -> FloatArray:
+        """What the vehicle's battery takes of a power, kW, shape (steps,)."""
+        if not self.problem.evs[ev].taper:
+            return kw
+        followed: FloatArray = follow(self.problem.rearranged(np.array([ev])), kw[None])[0]
+        return followed
 
     def _needed(self, ev: int, missing_kwh: float) -> float:
         return float(self.power[ev] @ self.problem.hours) + missing_kwh

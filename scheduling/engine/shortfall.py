@@ -10,6 +10,7 @@ import numpy as np
 
 from scheduling.engine.arrays import ENERGY_TOLERANCE_KWH, FloatArray
 from scheduling.engine.problem import Problem
+from scheduling.engine.programme import most_energy
 from scheduling.engine.remedies import LowerTarget, MorePower, Remedy, Situation
 from scheduling.engine.wording import Clock, place_in_words, utc_clock
 
@@ -133,9 +134,12 @@ def _deliverable_after_the_horizon(problem: Problem) -> FloatArray:
 def _reason(problem: Problem, i: int) -> ShortfallReason:
     if problem.held[i] or problem.max_power[i] <= 0:
         return "charger"
-    if problem.need_kwh[i] <= problem.deliverable_kwh[i] + ENERGY_TOLERANCE_KWH:
+    ev, stay = problem.evs[i], float(problem.hours[problem.present[i]].sum())
+    deliverable = float(problem.deliverable_kwh[i])
+    if ev.taper:
+        deliverable = min(deliverable, float(most_energy(ev, ev.soc or 0.0, stay)))
+    if problem.need_kwh[i] <= deliverable + ENERGY_TOLERANCE_KWH:
         return "limit"
-    stay = float(problem.hours[problem.present[i]].sum())
     return "power" if stay >= _LONG_STAY_H else "time"
 
 

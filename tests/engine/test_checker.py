@@ -217,6 +217,7 @@ def test_a_battery_keeps_its_powers_and_energies() -> None:
     assert beside([-5.0, 0, 6, 6]) == ["battery_energy"]  # 6.25 kWh of the 6 above its least
     assert beside([-3.0, 0, 0, 0]) == ["battery_energy"]  # must hold at the end what it held at the start
     assert beside([-3.0, 0, 0, 0], store={"end_soe_kwh": 6.0}) == []
+    assert beside([0.0, 0, 0, 0], store={"end_soe_kwh": 18.0}) == []  # a higher target is a goal
 
 
 def test_a_charging_battery_counts_at_the_grid_connection_and_a_giving_one_makes_no_room() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduling.engine import EV, Horizon, Node, PowerTree, Problem, Shortfall, Solution, algorithm
+from scheduling.engine.programme import follow
 from scheduling.engine.remedies import (
     LaterDeparture,
     LowerTarget,
@@ -180,6 +181,20 @@ def test_what_a_vehicle_gives_back_is_missing_with_its_losses() -> None:
     (short,) = shortfalls_of(problem, power)
     assert short.battery_kwh == pytest.approx(1.0)
     assert short.kwh == pytest.approx(1.25)
+
+
+def test_a_battery_that_takes_less_and_less_needs_the_time_that_its_curve_says() -> None:
+    curve = ((0.0, 10.0), (50.0, 10.0), (100.0, 1.0))
+    slow = ev(1, 25, leaves=2, taper=curve, soc=40.0, battery_kwh=50.0)
+    problem = Problem.of([slow], HORIZON, tree(50))
+    power = follow(problem, problem.most_power)
+    (short,) = shortfalls_of(problem, power)
+    assert (short.reason, of_kind(short, StrongerConnector)) == ("time", [])
+    (later,) = of_kind(short, LaterDeparture)
+    longer = Problem.of([replace(slow, departure_time=later.departure)], HORIZON, tree(50))
+    energy = np.cumsum(follow(longer, longer.most_power)[0])
+    steps = later.departure.hour - NOON.hour
+    assert energy[steps - 2] < 25 <= energy[steps - 1] + 0.01
 
 
 def test_who_arrives_after_the_horizon_or_has_time_after_it_is_not_short() -> None:
