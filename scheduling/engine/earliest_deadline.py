@@ -1,10 +1,10 @@
 """Earliest deadline first."""
 
 from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.along_tapers import along_tapers
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.first_come import serve_one_by_one
 from scheduling.engine.problem import Problem
-from scheduling.engine.programme import tapered
 
 
 class EarliestDeadlineFirst(Algorithm):
@@ -12,4 +12,4 @@ class EarliestDeadlineFirst(Algorithm):
 
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
-        return tapered(problem, lambda capped: serve_one_by_one(capped, capped.departure_step))
+        return along_tapers(problem, lambda capped: serve_one_by_one(capped, capped.departure_step))

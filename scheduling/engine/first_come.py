@@ -3,9 +3,9 @@
 import numpy as np
 
 from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.along_tapers import along_tapers
 from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.problem import Problem
-from scheduling.engine.programme import tapered
 
 
 class FirstComeFirstServed(Algorithm):
@@ -14,7 +14,7 @@ class FirstComeFirstServed(Algorithm):
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
         arrivals = np.array([ev.arrival_time.timestamp() for ev in problem.evs])
-        return tapered(problem, lambda capped: serve_one_by_one(capped, arrivals))
+        return along_tapers(problem, lambda capped: serve_one_by_one(capped, arrivals))
 
 
 def serve_one_by_one(problem: Problem, key: FloatArray | IntArray) -> FloatArray:

@@ -9,13 +9,14 @@ from typing import ClassVar
 import numpy as np
 
 from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.along_tapers import along_tapers
 from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.ev_power import EVPower as _EVPower
 from scheduling.engine.first_come import ranked
 from scheduling.engine.headroom import Headroom, fill
+from scheduling.engine.least_laxity import least_laxity_plan
 from scheduling.engine.making_room import make_room, missing_kwh
 from scheduling.engine.problem import Problem
-from scheduling.engine.programme import tapered
 from scheduling.engine.sharing import able, serve_the_rest, share_step, without_crumbs
 
 FAIRNESS_FACTOR = 1.0
@@ -57,7 +58,7 @@ class GoAlgorithm(Algorithm):
         fairness = FAIRNESS_FACTOR if self.FAIRNESS_FACTOR is None else self.FAIRNESS_FACTOR
         if not (math.isfinite(fairness) and fairness >= 0):
             raise ValueError(f"FAIRNESS_FACTOR {fairness} must be a number of zero or more.")
-        return tapered(problem, lambda capped: self._planned(capped, fairness))
+        return along_tapers(problem, lambda capped: self._planned(capped, fairness))
 
     def _planned(self, problem: Problem, fairness: float) -> FloatArray:
         headroom = problem.headroom()
@@ -73,6 +74,11 @@ class GoAlgorithm(Algorithm):
         if _chosen(self.ALLOC_REMAINING_EXTRA, ALLOC_REMAINING_EXTRA):
             share_the_rest(problem, headroom)
             self._tell("shared what was left", problem, headroom)
+        if problem.min_power.any() and missing_kwh(problem, headroom).any():
+            # With minimum powers the search for room is no longer exact; one rule that serves everybody is enough.
+            by_laxity = problem.headroom(least_laxity_plan(problem))
+            if not missing_kwh(problem, by_laxity).any():
+                return by_laxity.power
         steps = np.arange(problem.horizon.steps)
         make_room(problem, headroom, urgent_first)
         serve_the_rest(problem, headroom, urgent_first, steps if shifts else steps[::-1])

@@ -3,10 +3,10 @@
 import numpy as np
 
 from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.along_tapers import along_tapers
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.first_come import ranked
 from scheduling.engine.problem import Problem
-from scheduling.engine.programme import tapered
 from scheduling.engine.sharing import able, serve_the_rest, without_crumbs
 
 
@@ -15,19 +15,21 @@ class LeastLaxityFirst(Algorithm):
 
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
-        return tapered(problem, self._step_by_step)
+        return along_tapers(problem, least_laxity_plan)
 
-    def _step_by_step(self, problem: Problem) -> FloatArray:
-        headroom, steps = problem.headroom(), np.arange(problem.horizon.steps)
-        left = problem.need_kwh.copy()
-        time_left = (problem.present * problem.hours).sum(axis=1)
-        for step, hours in enumerate(problem.hours):
-            wanted = able(problem, step, left)
-            turns = ranked(problem, time_left - left / np.maximum(problem.max_power, 1e-9))
-            turns = turns[wanted[turns] > 0]
-            headroom.raise_step(step, turns, wanted[turns])
-            without_crumbs(problem, headroom, step, turns, left[turns], min(step + 1, len(steps) - 1))
-            left[turns] -= headroom.power[turns, step] * hours
-            time_left -= problem.present[:, step] * hours
-        serve_the_rest(problem, headroom, ranked(problem, problem.laxity_hours), steps)
-        return headroom.power
+
+def least_laxity_plan(problem: Problem) -> FloatArray:
+    """Power per EV and step without regard to tapers, kW, shape (n_ev, steps)."""
+    headroom, steps = problem.headroom(), np.arange(problem.horizon.steps)
+    left = problem.need_kwh.copy()
+    time_left = (problem.present * problem.hours).sum(axis=1)
+    for step, hours in enumerate(problem.hours):
+        wanted = able(problem, step, left)
+        turns = ranked(problem, time_left - left / np.maximum(problem.max_power, 1e-9))
+        turns = turns[wanted[turns] > 0]
+        headroom.raise_step(step, turns, wanted[turns])
+        without_crumbs(problem, headroom, step, turns, left[turns], min(step + 1, len(steps) - 1))
+        left[turns] -= headroom.power[turns, step] * hours
+        time_left -= problem.present[:, step] * hours
+    serve_the_rest(problem, headroom, ranked(problem, problem.laxity_hours), steps)
+    return headroom.power

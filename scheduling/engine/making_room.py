@@ -16,6 +16,7 @@ _HARDLY_MISSING_KWH = 1e-6
 _FULL_KW = 1e-7
 _FREE = -1
 _MOST_MOVES = 10_000
+_FIRST_TRIED = 64
 _MOST_FAILURES = 40
 
 
@@ -103,24 +104,30 @@ class _Chains:
 
     def _next_moves(self, evs: IntArray, after: _Move | None, seen: BoolArray) -> list[_Move]:
         """The largest move into free room, else one for each step and full row that no earlier move has reached."""
-        if not evs.size:
-            return []
-        gap = self.gap_kwh[evs]
         if after is not None:
-            gap[:, [move.step for move in after.chain()]] = 0.0
-            gap = np.minimum(gap, self.spare_kwh[evs, after.step][:, None])
-        blocked = self.blocked[evs]
-        into_room = np.where(blocked == _FREE, gap, 0.0)
-        best = int(into_room.argmax())
-        if into_room.flat[best] > 0:
-            return [_Move(int(evs[best // gap.shape[1]]), best % gap.shape[1], after)]
-        which, step = np.nonzero(gap)
-        row = blocked[which, step]
+            evs = evs[np.argsort(-self.spare_kwh[evs, after.step], kind="stable")]
+        # Those with most to give first: mostly one of them finds room.
+        for some in (evs[:_FIRST_TRIED], evs[_FIRST_TRIED:]):
+            gap = self._gap(some, after)
+            into_room = np.where(self.blocked[some] == _FREE, gap, 0.0)
+            if into_room.any():
+                best = int(into_room.argmax())
+                return [_Move(int(some[best // gap.shape[1]]), best % gap.shape[1], after)]
+        which, step = np.nonzero(self._gap(evs, after))
+        row = self.blocked[evs[which], step]
         new = ~seen[row, step]
         which, step, row = which[new], step[new], row[new]
         seen[row, step] = True
         _, first = np.unique(row * seen.shape[1] + step, return_index=True)
         return [_Move(int(evs[which[k]]), int(step[k]), after) for k in first]
+
+    def _gap(self, evs: IntArray, after: _Move | None) -> FloatArray:
+        """What each could move into each step, kWh, shape (len(evs), steps): 0 in steps that the chain has touched."""
+        gap = self.gap_kwh[evs]
+        if after is not None:
+            gap[:, [move.step for move in after.chain()]] = 0.0
+            gap = np.minimum(gap, self.spare_kwh[evs, after.step][:, None])
+        return gap
 
     def carry_out(self, chain: list[_Move], wanted: float) -> float:
         """Move up to `wanted` kWh along the chain; returns how much was possible, kWh."""

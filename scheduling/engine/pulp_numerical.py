@@ -9,10 +9,10 @@ from time import perf_counter
 import numpy as np
 
 from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.along_tapers import along_tapers
 from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.first_come import serve_one_by_one
 from scheduling.engine.problem import Problem
-from scheduling.engine.programme import tapered
 from scheduling.engine.pulp_highs import SolverFailed, solve
 
 _EPS = 1e-9
@@ -39,7 +39,7 @@ class PulpNumericalAlgorithm(Algorithm):
         """Power per EV and step, kW, shape (n_ev, steps)."""
         self.percentage = self.objective = None
         until = perf_counter() + self.options.time_limit_s
-        return tapered(problem, lambda capped: self._planned(capped, until))
+        return along_tapers(problem, lambda capped: self._planned(capped, until))
 
     def _planned(self, problem: Problem, until: float) -> FloatArray:
         power: FloatArray | None = None

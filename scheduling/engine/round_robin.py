@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.along_tapers import along_tapers
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.first_come import ranked
 from scheduling.engine.problem import Problem
-from scheduling.engine.programme import tapered
 from scheduling.engine.sharing import able, serve_the_rest, share_step, without_crumbs
 
 
@@ -21,7 +21,7 @@ class RoundRobin(Algorithm):
 
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
-        return tapered(problem, self._step_by_step)
+        return along_tapers(problem, self._step_by_step)
 
     def _step_by_step(self, problem: Problem) -> FloatArray:
         headroom = problem.headroom()

@@ -3,10 +3,10 @@
 import numpy as np
 
 from scheduling.engine.algorithm import Algorithm
+from scheduling.engine.along_tapers import along_tapers
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.headroom import fill
 from scheduling.engine.problem import Problem
-from scheduling.engine.programme import tapered
 
 
 class Uncontrolled(Algorithm):
@@ -18,7 +18,7 @@ class Uncontrolled(Algorithm):
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
         self.status = "uncontrolled"
-        return tapered(problem, as_fast_as_possible)
+        return along_tapers(problem, as_fast_as_possible)
 
 
 def as_fast_as_possible(problem: Problem) -> FloatArray:
