@@ -15,13 +15,14 @@ from scheduling.worth import Stretch, most_helpful
 
 TONES = {PlanRun.Status.PUBLISHED: "good", PlanRun.Status.REFUSED: "bad", PlanRun.Status.FAILED: "bad"}
 COSTS = {
-    "energy_cost": "Energy",
+    "energy_cost": "Energy cost",
     "demand_cost": "Demand charge",
     "soft_cost": "Above soft limits",
     "wear_cost": "Battery wear",
     "co2_cost": "Weight of CO₂",
 }
-STRETCHES_SHOWN = 12
+STRETCHES_SHOWN, REASONS_SHOWN = 12, 2
+SAYS_LITTLE = ("not_plugged", "full")  # of a vehicle's day, beside its other reasons
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class PlanRow:
     predicted: str
     shortfall: str
     why: str
-    reasons: str  # in words, the longest first, each with its load group
+    reasons: str  # those that last longest, in words, with their load groups
     told: list[Told]
 
 
@@ -107,12 +108,13 @@ def costs_of(run: PlanRun) -> list[tuple[str, str]]:
 
 
 def steps_in_words(run: PlanRun) -> str:
-    """The horizon's length and its usual steps, such as `24 h in 98 steps of 15 min or less`."""
+    """The horizon's length and its usual steps, such as `24 h in 98 steps of up to 15 min`."""
     if not run.steps:
         return words.UNKNOWN
-    whole = words.span((run.horizon.end - run.horizon.start).total_seconds())
-    longest = words.span(float(run.horizon.hours.max()) * 3600)
-    return f"{whole} in {run.steps} step{'s' if run.steps > 1 else ''} of {longest} or less"
+    hours = run.horizon.hours
+    shortest, longest = (round(60 * float(length)) for length in (hours.min(), hours.max()))
+    length = f"{longest} min" if shortest == longest else f"up to {longest} min"
+    return f"{hours.sum():.0f} h in {run.steps} step{'s' if run.steps > 1 else ''} of {length}"
 
 
 def help_row(stretch: Stretch, names: dict[str, str]) -> HelpRow:
@@ -129,11 +131,13 @@ def plan_row(plan: Plan, names: dict[str, str]) -> PlanRow:
     seconds: dict[str, float] = {}
     nodes = plan.limit_nodes or [""] * len(plan.power_kw)
     for reason, power, node, hours in zip(plan.reasons, plan.power_kw, nodes, plan.run.horizon.hours, strict=False):
+        if reason in SAYS_LITTLE:
+            continue
         told = words.reason_in_words(str(reason), float(power))
         told += f" ({names.get(node, node)})" if node else ""
         seconds[told] = seconds.get(told, 0.0) + 3600 * float(hours)
     short = plan.shortfall_kwh > AT_RISK_KWH
-    longest = sorted(seconds.items(), key=lambda item: -item[1])
+    longest = sorted(seconds.items(), key=lambda item: -item[1])[:REASONS_SHOWN]
     return PlanRow(
         plan=plan,
         vehicle=plan.vehicle.name if plan.vehicle is not None else "Unknown vehicle",
