@@ -40,11 +40,11 @@ class Programme:
     tolerance is needed, and every stage starts from the point of the one before.
     """
 
-    def __init__(self, matrix: Matrix, time_limit_s: float) -> None:
+    def __init__(self, matrix: Matrix, until: float) -> None:
         import highspy  # a large library, which most plans do without
 
         self._highspy = highspy
-        self._until = perf_counter() + time_limit_s
+        self._until = until
         self._warm = False
         self.matrix = matrix
         self._lower, self._upper = matrix.lower.copy(), matrix.upper.copy()

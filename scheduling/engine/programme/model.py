@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,18 +27,6 @@ _CHANGE = 1.0
 """Weight of charging where the plan in force does not, in horizons of delay."""
 _IDLE = 0.1
 """Weight of giving back for nothing."""
-
-
-@dataclass(frozen=True, eq=False)
-class NeedClass:
-    """Missing energy that counts the same, and two objectives for it, one after the other."""
-
-    name: str
-    columns: IntArray
-    least: FloatArray
-    """What even full power leaves open, kWh at the meter."""
-    cost: FloatArray  # (n_columns,) kWh in the battery
-    cost_of_ties: FloatArray  # (n_columns,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,22 +88,6 @@ class Model:
             used = np.where(worthless, np.maximum(used - sold, 0.0), used)
         return Dispatch(battery, used)
 
-    def need_classes(self) -> Iterator[NeedClass]:
-        """The missing minimum of each priority class, the highest first, then the missing desired energy likewise."""
-        missing, problem = self.missing, self.problem
-        priority, urgency = problem.priority[missing.ev], _urgency(problem)[missing.ev]
-        for name, columns, least in (
-            ("minimum need", missing.minimum, missing.least_minimum),
-            ("desired energy", missing.rest, missing.least_rest),
-        ):
-            for level in np.unique(priority)[::-1]:
-                here = (priority == level) & (self.matrix.upper[columns] > least)
-                if here.any():
-                    cost, ties = np.zeros(len(self.money)), np.zeros(len(self.money))
-                    cost[columns[here]] = problem.efficiency[missing.ev[here]]
-                    ties[columns[here]] = urgency[here] * cost[columns[here]]
-                    yield NeedClass(f"{name}, priority {level}", columns[here], least[here], cost, ties)
-
     def goodness(self) -> FloatArray:
         """Cost per column of energy that comes late, where the plan in force has none, or goes to and fro."""
         problem, powers = self.problem, self.powers
@@ -131,17 +102,6 @@ class Model:
         for store in self.stores:
             cost[store.discharge] = _IDLE * store.hours
         return cost
-
-
-def _urgency(problem: Problem) -> FloatArray:
-    """From 2 for the least lax down to 1, shape (n_ev,), by rank, so that no two weigh the same.
-
-    Who cannot be ready anyway comes last: what it is given would make another one late as well.
-    """
-    laxity = np.where(problem.laxity_hours < -1e-9, np.inf, problem.laxity_hours)
-    rank = np.argsort(np.argsort(laxity, kind="stable"))
-    urgency: FloatArray = 2.0 - rank / max(len(rank), 1)
-    return urgency
 
 
 def _price_energy(

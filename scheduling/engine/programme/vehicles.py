@@ -105,13 +105,12 @@ def add_needs(draft: Draft, problem: Problem, powers: Powers, stores: list[Store
     store_of = {store.row: store for store in stores}
     wanted = np.unique(np.concatenate([powers.ev, np.array(sorted(store_of), dtype=np.int64)]))
     giving = np.isin(wanted, list(store_of))
-    reachable = problem.deliverable_kwh[wanted]
+    reachable = np.minimum(problem.deliverable_kwh, _battery_room_kwh(problem))[wanted]
     offset = np.zeros(len(wanted))
     last = np.zeros(len(wanted), dtype=np.int64)
     for k in np.flatnonzero(giving):
         store = store_of[int(wanted[k])]
         offset[k], last[k] = store.start_kwh / store.efficiency, store.soe[-1]
-        reachable[k] = min(reachable[k], (store.most_kwh - store.start_kwh) / store.efficiency)
     need, minimum = problem.need_kwh[wanted], problem.minimum_kwh[wanted]
     minimum = np.minimum(minimum, need)
     hopeless = np.maximum(need - reachable, 0.0)
@@ -130,3 +129,12 @@ def add_needs(draft: Draft, problem: Problem, powers: Powers, stores: list[Store
     draft.enter(row[np.searchsorted(wanted, powers.ev[plain])], powers.column[plain], problem.hours[powers.step[plain]])
     draft.enter(row[giving], last[giving], 1.0 / problem.efficiency[wanted[giving]])
     return missing
+
+
+def _battery_room_kwh(problem: Problem) -> FloatArray:
+    """What fits into the battery, kWh at the meter, shape (n_ev,), of those whose state is planned; else infinite."""
+    room = np.full(len(problem.evs), np.inf)
+    for i, ev in enumerate(problem.evs):
+        if ev.discharge_power > 0 and ev.battery_kwh is not None and ev.soc is not None:
+            room[i] = ev.battery_kwh * (1.0 - ev.soc / 100.0) / ev.efficiency
+    return room
