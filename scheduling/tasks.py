@@ -30,7 +30,7 @@ def forget_old_runs() -> None:
 @shared_task(name="scheduling.plan_day_ahead")
 def plan_day_ahead(plan_id: str) -> None:
     """Make a day-ahead plan that is too long for a request."""
-    jobs.run(uuid.UUID(plan_id))
+    jobs.run_in_turn(uuid.UUID(plan_id))
 
 
 @shared_task(name="scheduling.plan_due_depots")

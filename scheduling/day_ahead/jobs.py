@@ -20,11 +20,12 @@ from scheduling.engine import Options, algorithm, algorithm_names
 log = structlog.get_logger(__name__)
 
 PREFERRED = ("optimal", "day-ahead-lp")
-SECONDS_AT_ONCE, SECONDS_IN_QUEUE = 5.0, 60.0
-CELLS_AT_ONCE = 20_000
+SECONDS_AT_ONCE, SECONDS_IN_QUEUE = 2.0, 60.0
+CELLS_AT_ONCE = 10_000
 """Vehicles x steps up to which a plan is made while the client waits."""
-SLOW_CELLS_AT_ONCE = {"day-ahead-milp": 1_000, "pulp-numerical": 2_000}
-LOST_AFTER = timedelta(minutes=10)
+SLOW_CELLS_AT_ONCE = {"day-ahead-milp": 500, "pulp-numerical": 1_000}
+TRY_AGAIN_S = 2.0
+LOST_AFTER = timedelta(hours=1)
 Status = DayAheadPlan.Status
 
 
@@ -59,15 +60,25 @@ def ask(wanted: Wanted, name: str, *, now: datetime, in_queue: bool = False) -> 
     return plan
 
 
-def queue(plan_id: uuid.UUID) -> None:
+def queue(plan_id: uuid.UUID, *, wait_s: float = 0.0) -> None:
     """Hand a plan to a worker; without a broker it fails with a sentence."""
     from scheduling.tasks import plan_day_ahead  # tasks call this room
 
     try:
-        plan_day_ahead.apply_async((str(plan_id),), retry=False)
+        plan_day_ahead.apply_async((str(plan_id),), retry=False, countdown=wait_s)
     except (OperationalError, OSError) as error:
         log.warning("day-ahead plan not queued", plan=str(plan_id), error=str(error))
         _fail(plan_id, "The queue of the planner cannot be reached; ask again in a moment.")
+
+
+def run_in_turn(plan_id: uuid.UUID) -> None:
+    """Make the plan, or come again while another is being made: live plans keep the other workers."""
+    since = timezone.now() - 2 * timedelta(seconds=SECONDS_IN_QUEUE)
+    others = DayAheadPlan.objects.filter(status=Status.RUNNING, started_at__gt=since).exclude(pk=plan_id)
+    if others.exists():
+        queue(plan_id, wait_s=TRY_AGAIN_S)
+    else:
+        run(plan_id)
 
 
 def run(plan_id: uuid.UUID, *, seconds: float = SECONDS_IN_QUEUE) -> None:

@@ -216,6 +216,19 @@ def test_the_size_and_the_algorithm_decide_what_is_long(django_capture_on_commit
     assert queued.call_count == 1
 
 
+def test_one_long_plan_is_made_at_a_time() -> None:
+    depot, now = a_depot(), timezone.now()
+    common: dict[str, Any] = {"depot": depot, "algorithm": "edf", "horizon_start": now, "created_at": now}
+    common |= {"resolution_minutes": 15, "steps": 96, "question": {}}
+    DayAheadPlan.objects.create(status="running", started_at=now, **common)
+    waiting = DayAheadPlan.objects.create(**common)
+    with patch("scheduling.tasks.plan_day_ahead.apply_async") as queued:
+        plan_day_ahead(str(waiting.pk))
+    assert queued.call_args.kwargs["countdown"] > 0
+    waiting.refresh_from_db()
+    assert waiting.status == "queued"
+
+
 def test_without_a_broker_the_job_fails_with_a_sentence(django_capture_on_commit_callbacks: Any) -> None:
     body = {"depot": a_depot().slug, "demand": []}
     with (
@@ -318,7 +331,7 @@ def test_old_plans_are_forgotten_and_lost_ones_fail(settings: Any) -> None:
     fields: dict[str, Any] = {"depot": depot, "algorithm": "edf", "horizon_start": now, "resolution_minutes": 15}
     common: dict[str, Any] = fields | {"steps": 96, "question": {}}
     old = DayAheadPlan.objects.create(created_at=now - timedelta(days=31), status="done", **common)
-    lost = DayAheadPlan.objects.create(created_at=now - timedelta(hours=1), status="running", **common)
+    lost = DayAheadPlan.objects.create(created_at=now - timedelta(hours=2), status="running", **common)
     young = DayAheadPlan.objects.create(created_at=now, status="queued", **common)
     forget_old_runs()
     assert not DayAheadPlan.objects.filter(pk=old.pk).exists()
