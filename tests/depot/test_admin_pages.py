@@ -27,7 +27,7 @@ from charging.models import (
 )
 from depot import audit
 from depot.models.idempotency import IdempotencyRecord
-from scheduling.models import MonthPeak, Plan, PlanningState, PlanRun
+from scheduling.models import DayAheadPlan, MonthPeak, Plan, PlanningState, PlanRun
 from tests.factories import (
     make_api_key,
     make_incident,
@@ -102,6 +102,15 @@ def one_of_everything() -> None:
     MeterState.objects.create(station=station, power_kw=5, sampled_at=now)
     TransactionNumber.objects.create()
     PlanningState.objects.get_or_create(depot=depot)
+    DayAheadPlan.objects.create(
+        depot=depot,
+        algorithm="day-ahead-lp",
+        created_at=now,
+        horizon_start=now,
+        resolution_minutes=15,
+        steps=96,
+        question={},
+    )
     MonthPeak.objects.create(depot=depot, month=now.date().replace(day=1), peak_kw=40)
     run = PlanRun.objects.create(
         depot=depot,
