@@ -5,27 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from scheduling.engine.arrays import BoolArray, IntArray
-from scheduling.engine.flow.depot import DepotFlow, Order
+from scheduling.engine.flow.depot import DepotFlow, Filled, Order
 from scheduling.engine.network import Network, kwh_in_quanta
 
 _EFFICIENCY_DIGITS = 2
 
 
-def unmet_by_class(depot: DepotFlow) -> IntArray:
+def unmet_by_class(depot: DepotFlow, filled: Filled) -> IntArray:
     """Unmet need of every vehicle, quanta, shape (n,), when each class gets the most that those above it leave.
 
     Sets of needs that can be served are a matroid's independent sets, so a class that is placed onto the flow of those
-    above takes nothing from them, and their own unmet energy is as small as if they were alone.
+    above takes nothing from them, and the most by classes is the most of all. Hence vehicles that do not compete for
+    what is short in `filled` are served in any case: only the others are taken out and placed anew, class by class.
     """
-    network = depot.network
-    minimum = np.minimum(kwh_in_quanta(network.problem.minimum_kwh[network.ev]), network.need)
-    unmet = np.zeros_like(network.need)
-    order, flow = Order.by_time(network), None
-    for part in (minimum, network.need - minimum):
+    network, flow = depot.network, filled.flow
+    depot.take_back(flow, filled.contested)
+    need = np.where(filled.contested, network.need, 0)
+    minimum = np.minimum(kwh_in_quanta(network.problem.minimum_kwh[network.ev]), need)
+    unmet, order = np.zeros_like(need), Order.by_time(network)
+    for part in (minimum, need - minimum):
         for members in _classes(network, part):
-            filled = depot.fill_strictly(np.where(members, part, 0), order, flow)
-            flow = filled.flow
-            unmet += flow.rest
+            unmet += depot.fill_strictly(np.where(members, part, 0), order, flow).flow.rest
     return unmet
 
 

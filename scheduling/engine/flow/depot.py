@@ -64,6 +64,7 @@ class Filled:
 
     flow: Flow
     closed_at: IntArray  # (steps,) entry, -1 for a step whose room was wanted until the end
+    contested: BoolArray  # (n,) if something is left: vehicles that compete for what is short, all others are served
     last_entry: int
     """The entry at which everything had its place, or the number of entries if something is left."""
 
@@ -87,15 +88,18 @@ class DepotFlow:
         """
         return self._run(self._graph, rest, order, onto)
 
-    def fill_strictly(self, rest: IntArray, order: Order, onto: Flow | None = None) -> Filled:
+    def fill_strictly(self, rest: IntArray, order: Order, onto: Flow) -> Filled:
         """The same for rests that do not all fit: who has the least laxity now stays first to the end.
 
-        Else the laxities of all would meet on the way, and all would miss a part.
+        Else the laxities of all would meet on the way, and all would miss a part. What has direct room goes first, so
+        that few searches are left.
         """
         laxity = self.network.problem.laxity_hours[self.network.ev]
-        return self._run(self._graph._replace(head_start=-_STRICTLY * laxity), rest, order, onto)
+        graph = self._graph._replace(head_start=-_STRICTLY * laxity)
+        direct = self._run(graph, rest, order, onto, reroutes=False)
+        return self._run(graph, direct.flow.rest, order, direct.flow)
 
-    def _run(self, graph: Graph, rest: IntArray, order: Order, onto: Flow | None) -> Filled:
+    def _run(self, graph: Graph, rest: IntArray, order: Order, onto: Flow | None, *, reroutes: bool = True) -> Filled:
         from scheduling.engine.flow import kernel
 
         network = self.network
@@ -107,8 +111,23 @@ class DepotFlow:
         )
         flow = flow._replace(rest=rest.copy())
         closed_at = np.full(network.room.shape[1], -1)
-        last = kernel.fill(graph, flow, network.room, order.step, order.ceiling, closed_at)
-        return Filled(flow, closed_at, last)
+        contested = np.ones(len(rest), np.bool_)
+        last = kernel.fill(graph, flow, network.room, order.step, order.ceiling, reroutes, closed_at, contested)
+        return Filled(flow, closed_at, contested, last)
+
+    def take_back(self, flow: Flow, members: BoolArray) -> None:
+        """Remove all that these vehicles, shape (n,), have in the flow."""
+        network = self.network
+        arcs = np.flatnonzero(members[network.arc_ev])
+        step, node, energy = network.arc_step[arcs], network.leaf[network.arc_ev[arcs]], flow.counted[arcs]
+        while len(node):
+            np.subtract.at(flow.load, (node, step), energy)
+            node = network.parent[node]
+            step, node, energy = step[node >= 0], node[node >= 0], energy[node >= 0]
+        flow.counted[arcs] = 0
+        if len(flow.passed):
+            np.subtract.at(flow.load[0], network.arc_step[arcs], flow.passed[arcs])
+            flow.passed[arcs] = 0
 
 
 def _graph_of(network: Network) -> Graph:

@@ -87,11 +87,21 @@ class _Search(NamedTuple):
 
 
 @compiled
-def fill(graph: Graph, flow: Flow, room: IntArray, order: IntArray, ceiling: IntArray, closed_at: IntArray) -> int:
+def fill(
+    graph: Graph,
+    flow: Flow,
+    room: IntArray,
+    order: IntArray,
+    ceiling: IntArray,
+    reroutes: bool,
+    closed_at: IntArray,
+    contested: BoolArray,
+) -> int:
     """Place the rests of `flow`, entry by entry: step order[k] up to a total of ceiling[k] at the top.
 
-    Writes to closed_at (T,), where steps are -1, the entry at which no further room in a step could help any more.
-    Gives the entry at which nothing was left to place, or len(order). `room` is (m, T); that of the top is not read.
+    Writes to closed_at (T,), where steps are -1, the entry at which no further room in a step could help any more, and
+    clears contested (n,) for vehicles in closed sets. Gives the entry at which nothing was left to place, or
+    len(order). `room` is (m, T); that of the top is not read.
     """
     steps = room.shape[1]
     search = _start(graph, flow, steps)
@@ -107,13 +117,17 @@ def fill(graph: Graph, flow: Flow, room: IntArray, order: IntArray, ceiling: Int
             continue
         if flow.load[0, step] < ceiling[k]:
             pending -= _fill_directly(graph, flow, search, room, step, ceiling[k])
-        while pending > 0 and flow.load[0, step] < ceiling[k]:
+        while reroutes and pending > 0 and flow.load[0, step] < ceiling[k]:
             finished, found = _reroute(graph, flow, search, room, step, ceiling[k])
             pending -= finished
             if not found:
                 _close(search, closed_at, k)
                 break
-    return len(order) if pending > 0 else max(len(order) - 1, 0)
+    if pending == 0:
+        return max(len(order) - 1, 0)
+    for i in range(len(flow.rest)):
+        contested[i] = (search.dead[graph.place[i] >> 6] >> np.uint64(graph.place[i] & 63)) & _ONE == _NONE
+    return len(order)
 
 
 @inner

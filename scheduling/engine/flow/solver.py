@@ -40,7 +40,7 @@ def solve(problem: Problem, *, deadline_s: float | None = None) -> FlowPlan:
     filled = depot.fill(network.need, by_price)
     unmet = np.zeros_like(network.need)
     if filled.missing:
-        unmet = unmet_by_class(depot)
+        unmet = unmet_by_class(depot, filled)
         filled = depot.fill(network.need - unmet, by_price)
     tariff, proven = Tariff.of(network), True
     if tariff is not None:
