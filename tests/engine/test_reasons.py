@@ -63,30 +63,32 @@ def test_a_limit_that_binds_is_named_by_its_level() -> None:
     feeder = PowerTree((*site(50).nodes, Node("feeder", "site", np.full(4, 5.0))))
     assert reasons([ev(1, 20, nodes=("feeder",))], feeder)[0] == ["group_limit"] * 4
     event = site([5.0, 5, 50, 50], dr_event=np.array([True, False, False, False]))
-    assert reasons([ev(1, 20)], event)[0][:3] == ["dr_event", "site_limit", "deadline"]
+    assert why([ev(1, 20)], event, [[5.0, 5, 10, 0]]).codes[0] == ["dr_event", "site_limit", "deadline", "full"]
 
 
 def test_a_closed_limit_keeps_everybody_waiting() -> None:
-    assert reasons([ev(1, 10)], site([0.0, 0, 50, 50])) == [["site_limit", "site_limit", "deadline", "full"]]
+    told = why([ev(1, 10)], site([0.0, 0, 50, 50]), [[0.0, 0, 10, 0]])
+    assert told.codes == [["site_limit", "site_limit", "deadline", "full"]]
 
 
 def test_a_limit_below_the_minimum_power_is_told() -> None:
-    assert reasons([ev(1, 10, min_power=6.0)], site([5.0, 5, 50, 50]))[0] == [
-        "min_power",
-        "min_power",
-        "deadline",
-        "full",
-    ]
+    told = why([ev(1, 10, min_power=6.0)], site([5.0, 5, 50, 50]), [[0.0, 0, 10, 0]])
+    assert told.codes == [["min_power", "min_power", "deadline", "full"]]
+    assert told.node == [["site", "site", "", ""]]
+    assert told.sentence(0, 1) == ("Waits: grid connection 'site' leaves less than its minimum of 6.0 kW until 14:00.")
 
 
 def test_who_is_served_after_others_waits_for_its_turn() -> None:
-    codes = reasons([ev(1, 20, leaves=2), ev(2, 20)], site(10))
+    told = why([ev(1, 20, leaves=2), ev(2, 20)], site(10), [[10.0, 10, 0, 0], [0.0, 0, 10, 10]])
+    codes = told.codes
+    assert told.sentence(1, 0).startswith("Waits for its turn: grid connection 'site' is full until 16:00, most of it")
     assert codes[0][:2] == ["deadline", "deadline"]
     assert codes[1] == ["waiting_turn", "waiting_turn", "deadline", "deadline"]
 
 
 def test_a_vehicle_outside_its_stay_is_not_plugged() -> None:
-    assert reasons([ev(1, 5, arrives=1, leaves=3)], site(50))[0] == ["not_plugged", "deadline", "full", "not_plugged"]
+    told = why([ev(1, 5, arrives=1, leaves=3)], site(50), [[0.0, 5, 0, 0]])
+    assert told.codes[0] == ["not_plugged", "deadline", "full", "not_plugged"]
 
 
 def test_no_vehicles_need_no_reasons() -> None:
