@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scheduling.engine import EV, Horizon, Node, PowerTree, Problem, programme
 from scheduling.engine.checker import check
-from scheduling.engine.site import DemandCharge, Site
+from scheduling.engine.site import Battery, DemandCharge, Site
 from tests.engine.depots import NOON, reference_problem
 from tests.engine.full_depots import full_problem
 from tests.engine.judge import judged
@@ -199,6 +199,47 @@ def test_emissions_steer_the_plan_by_their_weight() -> None:
 def test_without_time_there_is_no_plan_but_an_error_that_says_so() -> None:
     with pytest.raises(programme.SolverFailed, match="time"):
         programme.solve(reference_problem(40), time_limit_s=0.0)
+
+
+@pytest.mark.parametrize("calls", range(9))
+def test_when_the_time_is_up_the_last_objective_decided_gives_the_plan(
+    calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that jumps after some calls. Needs, a battery's target and negative prices all have their turn."""
+    ticks = iter([0.0] * calls)
+    problem = full_of_conflicts()
+    best = solved(problem)
+    monkeypatch.setattr("scheduling.engine.programme.highs.perf_counter", lambda: next(ticks, 1e12))
+    monkeypatch.setattr("scheduling.engine.programme.lexicographic.perf_counter", lambda: 0.0)
+    try:
+        plan = programme.solve(problem, time_limit_s=1e3)
+    except programme.SolverFailed:
+        assert calls < 4
+        return
+    assert check(problem, plan.power, plan.dispatch) == ()
+    assert missing_by_class(problem, plan) == pytest.approx(missing_by_class(problem, best), abs=1e-4)
+    assert plan.objectives["money"] >= best.objectives["money"] - 1e-6
+    assert (plan.status == "optimal") == (calls >= 7)
+
+
+def test_without_time_to_choose_directions_nobody_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 1e12])
+    full = vehicle(0, 0.0, soc=100.0, battery_kwh=60.0, discharge_power=11.0, efficiency=0.9)
+    problem = Problem.of([full], Horizon(NOON, HOUR, 1), PowerTree.single([20.0]), [-0.5])
+    monkeypatch.setattr("scheduling.engine.programme.highs.perf_counter", lambda: next(ticks, 0.0))
+    monkeypatch.setattr("scheduling.engine.programme.lexicographic.perf_counter", lambda: 0.0)
+    plan = programme.solve(problem, time_limit_s=1e3)
+    assert plan.status == "feasible"
+    assert plan.power == pytest.approx(np.zeros((1, 1)), abs=1e-6)
+
+
+def full_of_conflicts() -> Problem:
+    """Too little power at first, two classes, a full vehicle before negative prices and a battery that wants more."""
+    full = vehicle(2, 0.0, soc=100.0, battery_kwh=60.0, discharge_power=11.0, efficiency=0.9)
+    evs = [vehicle(0, 20.0, departure_time=NOON + 2 * HOUR), vehicle(1, 20.0, priority=2), full]
+    battery = Battery(20.0, 5.0, 10.0, 10.0, efficiency=0.9, end_soe_kwh=15.0)
+    price = [0.2, 0.1, -0.5, -0.5]
+    return four_hours(evs, [8.0, 8.0, 40.0, 40.0], price, battery=battery, building_kw=np.full(4, 30.0))
 
 
 def test_nobody_to_plan_is_no_problem() -> None:

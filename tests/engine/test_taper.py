@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import highspy
@@ -140,6 +141,17 @@ def test_money_and_service_come_close_to_those_of_a_programme_that_knows_the_cur
     served, money = _with_tangents(problem)
     assert power.sum() * 0.5 >= served * (1 - 1e-4)
     assert problem.cost(power) <= money * 1.03
+
+
+def test_a_vehicle_that_gives_back_keeps_its_least_state_where_its_taper_lets_it_charge_less() -> None:
+    ev = tapering(energy=0.0, soc=50.0, taper=((0.0, 4.0), (100.0, 4.0)))
+    ev = replace(ev, discharge_power=20.0, least_soc=45.0)
+    problem = depot([ev], 200.0, [0.1] * 12)
+    wish = np.array([[50.0, 50.0, -20.0, -20.0] + [0.0] * 8])
+    followed = programme.follow(problem, wish)
+    held = 30.0 + np.cumsum(0.5 * (0.95 * np.maximum(followed[0], 0) - np.maximum(-followed[0], 0) / 0.95))
+    assert held.min() == pytest.approx(27.0)
+    assert check(replace(problem, need_kwh=np.array([10.0])), followed) == ()
 
 
 def test_vehicles_without_a_curve_are_planned_once() -> None:

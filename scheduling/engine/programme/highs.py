@@ -18,6 +18,7 @@ _TYPICAL_COST = 10.0
 _DUAL, _PRIMAL = 1, 4
 """HiGHS's numbers of its simplex methods; the point of one objective is a feasible start for the primal of the next."""
 _LARGE_COLUMNS = 150_000
+"""Beyond it interior point with crossover beats the simplex from nothing."""
 
 
 class SolverFailed(RuntimeError):
@@ -55,9 +56,9 @@ class Programme:
             "threads": 1,
             "mip_rel_gap": 0.0,
             "mip_abs_gap": 1e-7,
-            "solver": "ipm" if len(matrix.lower) > _LARGE_COLUMNS else "choose",
         }.items():
             self._highs.setOptionValue(option, setting)
+        self._start_afresh()
         self._accept(
             self._highs.passModel(
                 len(matrix.lower),
@@ -172,6 +173,7 @@ class Programme:
         x = np.array(self._highs.getSolution().col_value)
         if not np.isfinite(x).all() or (missed := self.matrix.most_broken(x)) > _FEASIBLE:
             raise SolverFailed(f"HiGHS calls a point optimal that misses a limit by {missed:.2g}.")
+        self._highs.setOptionValue("solver", "simplex")
         self._highs.setOptionValue("simplex_strategy", _PRIMAL)
         self._warm = True
         inside: FloatArray = np.clip(x, self.matrix.lower, self.matrix.upper)
@@ -179,6 +181,8 @@ class Programme:
 
     def _start_afresh(self) -> None:
         self._highs.clearSolver()
+        large = len(self.matrix.lower) > _LARGE_COLUMNS
+        self._highs.setOptionValue("solver", "ipm" if large else "choose")
         self._highs.setOptionValue("simplex_strategy", _DUAL)
 
     def _accept(self, answer: Any) -> None:

@@ -113,11 +113,13 @@ def _simulate(problem: Problem, power: FloatArray) -> tuple[FloatArray, FloatArr
         return followed, caps
     curves, rows = TaperCurves.of([problem.evs[i] for i in bent]), np.arange(len(bent))
     soc = np.array([problem.evs[i].soc or 0.0 for i in bent])
-    for t, hours in enumerate(problem.hours):
-        caps[:, t] = curves.most_energy(rows, soc, float(hours)) / hours
-        kw = np.minimum(power[bent, t], caps[:, t])
+    lowest = np.minimum(soc, [problem.evs[i].least_soc for i in bent])
+    for t, hours in enumerate(problem.hours.tolist()):
+        caps[:, t] = curves.most_energy(rows, soc, hours) / hours
+        most_given = (soc - lowest) * curves.kwh_per_percent * problem.efficiency[bent] ** 2 / hours
+        kw = np.clip(power[bent, t], -most_given, caps[:, t])
         followed[bent, t] = kw
-        soc = _state_after(problem, bent, soc, kw, float(hours), curves)
+        soc = _state_after(problem, bent, soc, kw, hours, curves)
     return followed, caps
 
 
