@@ -41,10 +41,11 @@ def plan_group(
     evs, voltage = translation.get_evs(group_name)
     horizon = translation.get_horizon(group_name, now)
     if horizon is None:
-        options = options or Options()
-        begin = round_down_datetime(now.astimezone(UTC), options.resolution / timedelta(minutes=1))
+        resolution = (options or Options()).resolution
+        begin = round_down_datetime(now.astimezone(UTC), resolution / timedelta(minutes=1))
         limits = translation.get_peak_power_demand(group_name, begin, voltage)
-        algorithm = algorithm_cls(evs, limits, begin, options=options)
+        given = {} if options is None else {"options": options}
+        algorithm = algorithm_cls(evs, limits, begin, **given)
     else:
         algorithm = algorithm_cls(
             evs,

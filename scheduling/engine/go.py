@@ -14,10 +14,10 @@ from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.ev_power import EVPower as _EVPower
 from scheduling.engine.first_come import ranked
 from scheduling.engine.headroom import Headroom, fill
-from scheduling.engine.least_laxity import least_laxity_plan
-from scheduling.engine.making_room import make_room, missing_kwh
+from scheduling.engine.least_laxity import plan_that_serves_all
+from scheduling.engine.making_room import make_room
 from scheduling.engine.problem import Problem
-from scheduling.engine.sharing import able, serve_the_rest, share_step, without_crumbs
+from scheduling.engine.sharing import able, missing_kwh, serve_the_rest, share_step, without_crumbs
 
 FAIRNESS_FACTOR = 1.0
 """Exponent of the weight that a need has: 0 shares equally, above 1 the larger needs get more than their part."""
@@ -74,11 +74,10 @@ class GoAlgorithm(Algorithm):
         if _chosen(self.ALLOC_REMAINING_EXTRA, ALLOC_REMAINING_EXTRA):
             share_the_rest(problem, headroom)
             self._tell("shared what was left", problem, headroom)
-        if problem.min_power.any() and missing_kwh(problem, headroom).any():
-            # With minimum powers the search for room is no longer exact; one rule that serves everybody is enough.
-            by_laxity = problem.headroom(least_laxity_plan(problem))
-            if not missing_kwh(problem, by_laxity).any():
-                return by_laxity.power
+        # With minimum powers the search for room is no longer exact; another rule may serve everybody.
+        inexact = problem.min_power.any() and missing_kwh(problem, headroom.power).any()
+        if inexact and (complete := plan_that_serves_all(problem)) is not None:
+            return complete
         steps = np.arange(problem.horizon.steps)
         make_room(problem, headroom, urgent_first)
         serve_the_rest(problem, headroom, urgent_first, steps if shifts else steps[::-1])
@@ -87,7 +86,7 @@ class GoAlgorithm(Algorithm):
 
     def _tell(self, stage: str, problem: Problem, headroom: Headroom) -> None:
         if _chosen(self.DEBUG, DEBUG):
-            missing = float(missing_kwh(problem, headroom).sum())
+            missing = float(missing_kwh(problem, headroom.power).sum())
             log.info("%s: %.3f kWh planned, %.3f kWh missing", stage, problem.energy(headroom.power).sum(), missing)
 
 
@@ -113,7 +112,7 @@ def share_the_rest(problem: Problem, headroom: Headroom) -> None:
     """Room that is left, from the first step on, in shares of the power that vehicles with a need could still take."""
     for step, hours in enumerate(problem.hours):
         before = headroom.power[:, step]
-        wanted = np.minimum(problem.most_power[:, step], before + missing_kwh(problem, headroom) / hours)
+        wanted = np.minimum(problem.most_power[:, step], before + missing_kwh(problem, headroom.power) / hours)
         turns = ranked(problem, problem.laxity_hours)
         turns = turns[(wanted > before + _EPS)[turns] & (wanted >= problem.min_power)[turns]]
         if turns.size:

@@ -7,7 +7,7 @@ from scheduling.engine.along_tapers import along_tapers
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.first_come import ranked
 from scheduling.engine.problem import Problem
-from scheduling.engine.sharing import able, serve_the_rest, without_crumbs
+from scheduling.engine.sharing import able, missing_kwh, serve_the_rest, without_crumbs
 
 
 class LeastLaxityFirst(Algorithm):
@@ -33,3 +33,9 @@ def least_laxity_plan(problem: Problem) -> FloatArray:
         time_left -= problem.present[:, step] * hours
     serve_the_rest(problem, headroom, ranked(problem, problem.laxity_hours), steps)
     return headroom.power
+
+
+def plan_that_serves_all(problem: Problem) -> FloatArray | None:
+    """The plan of least laxity if it leaves nothing open that stays and maxima allow, else None."""
+    power = least_laxity_plan(problem)
+    return None if missing_kwh(problem, power).any() else power

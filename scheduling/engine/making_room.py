@@ -10,9 +10,9 @@ import numpy as np
 from scheduling.engine.arrays import BoolArray, FloatArray, IntArray
 from scheduling.engine.headroom import Headroom
 from scheduling.engine.problem import Problem
+from scheduling.engine.sharing import HARDLY_MISSING_KWH, missing_kwh
 
 _EPS = 1e-9
-_HARDLY_MISSING_KWH = 1e-6
 _FULL_KW = 1e-7
 _FREE = -1
 _MOST_MOVES = 10_000
@@ -33,24 +33,17 @@ class _Move:
         return [*(self.after.chain() if self.after else ()), self]
 
 
-def missing_kwh(problem: Problem, headroom: Headroom) -> FloatArray:
-    """Need that stay and maximum would still allow each vehicle, kWh, shape (n_ev,)."""
-    reachable = np.minimum(problem.need_kwh, problem.deliverable_kwh)
-    missing: FloatArray = np.maximum(reachable - problem.energy(headroom.power), 0.0)
-    return np.where(missing > _HARDLY_MISSING_KWH, missing, 0.0)
-
-
 def make_room(problem: Problem, headroom: Headroom, turns: IntArray) -> None:
     """Serve each vehicle of `turns` that misses energy; nobody else loses any.
 
     A chain of moves ends where there is room: a vehicle takes the place of a second one, which takes that of a third.
     The search is exact under one limit without minimum powers (an augmenting path of the maximum flow).
     """
-    missing = missing_kwh(problem, headroom)
+    missing = missing_kwh(problem, headroom.power)
     chains = _Chains(problem, headroom)
     for ev in turns[missing[turns] > 0].tolist():
         failures = 0
-        while missing[ev] > _HARDLY_MISSING_KWH and failures < _MOST_FAILURES and chains.moves < _MOST_MOVES:
+        while missing[ev] > HARDLY_MISSING_KWH and failures < _MOST_FAILURES and chains.moves < _MOST_MOVES:
             chain = chains.shortest(ev)
             if not chain:
                 break
@@ -135,7 +128,7 @@ class _Chains:
         most = min([wanted, *(self._most_kwh(move, leaver) for move, leaver in pairs)])
         kwh = self._keeping_minima(pairs, most)
         self.moves += len(chain)
-        if kwh <= _HARDLY_MISSING_KWH * 1e-2:
+        if kwh <= HARDLY_MISSING_KWH * 1e-2:
             self.gap_kwh[chain[-1].ev, chain[-1].step] = 0.0  # no way, as long as this step stays as it is
             return 0.0
         hours, power = self.problem.hours, self.headroom.power

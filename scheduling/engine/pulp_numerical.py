@@ -12,8 +12,10 @@ from scheduling.engine.algorithm import Algorithm
 from scheduling.engine.along_tapers import along_tapers
 from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.first_come import serve_one_by_one
+from scheduling.engine.least_laxity import plan_that_serves_all
 from scheduling.engine.problem import Problem
 from scheduling.engine.pulp_highs import SolverFailed, solve
+from scheduling.engine.sharing import missing_kwh
 
 _EPS = 1e-9
 _SOLVER_KWH = 1e-6  # what a solver's tolerances may leave open in a sum of energies
@@ -58,7 +60,11 @@ class PulpNumericalAlgorithm(Algorithm):
         from scheduling.engine.shape import shaped  # compiled code, loaded where a plan needs it
 
         with self.stage("shape"):
-            return shaped(problem, power, deadline_s=max(until - perf_counter(), 0.0))
+            usable = shaped(problem, power, deadline_s=max(until - perf_counter(), 0.0))
+            if not missing_kwh(problem, usable).any():
+                return usable
+            complete = plan_that_serves_all(problem)  # steady powers are often low: hard to make usable
+            return usable if complete is None else complete
 
     def _better_and_better(self, problem: Problem, until: float) -> Iterator[FloatArray]:
         """A plan after every objective of the order, kW, shape (n_ev, steps); SolverFailed where one is not proven."""
@@ -170,9 +176,9 @@ class _FairProgramme:
         rows = []
         pairs = zip(before[ev, step].tolist(), after[ev, step].tolist(), strict=True)
         for k, (left, right) in enumerate(pairs, start=first):
-            rise = [(c, sign) for c, sign in ((left, 1.0), (right, -1.0)) if c >= 0]
-            rows.append(_Row([*rise, (k, 1.0)], _LEAST, 0.0))
-            rows.append(_Row([*((c, -sign) for c, sign in rise), (k, 1.0)], _LEAST, 0.0))
+            rise = [(c, sign) for c, sign in ((right, 1.0), (left, -1.0)) if c >= 0]
+            rows.append(_Row([*rise, (k, -1.0)], _MOST, 0.0))
+            rows.append(_Row([*((c, -sign) for c, sign in rise), (k, -1.0)], _MOST, 0.0))
         return list(range(first, first + len(ev))), rows
 
     def _most_of_steps(self) -> FloatArray:

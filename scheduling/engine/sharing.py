@@ -14,7 +14,7 @@ Weights = Callable[[FloatArray], FloatArray]
 """From what each vehicle could still take (kW) to its weight, both above zero."""
 
 _EPS = 1e-9
-_HARDLY_MISSING_KWH = 1e-6
+HARDLY_MISSING_KWH = 1e-6
 
 
 def share_step(
@@ -40,11 +40,17 @@ def able(problem: Problem, step: int, left: FloatArray) -> FloatArray:
     return np.where((most > _EPS) & (most >= problem.min_power - _EPS), most, 0.0)
 
 
+def missing_kwh(problem: Problem, power: FloatArray) -> FloatArray:
+    """Need that stay and maximum would still allow each vehicle, kWh, shape (n_ev,); hardly anything counts as 0."""
+    reachable = np.minimum(problem.need_kwh, problem.deliverable_kwh)
+    missing: FloatArray = np.maximum(reachable - problem.energy(power), 0.0)
+    return np.where(missing > HARDLY_MISSING_KWH, missing, 0.0)
+
+
 def serve_the_rest(problem: Problem, headroom: Headroom, turns: IntArray, steps: IntArray) -> None:
     """Plan each vehicle of `turns` that misses energy anew beside all others, where that serves it more."""
-    reachable = np.minimum(problem.need_kwh, problem.deliverable_kwh)
-    missing = reachable - problem.energy(headroom.power)
-    for ev in turns[missing[turns] > _HARDLY_MISSING_KWH].tolist():
+    missing = missing_kwh(problem, headroom.power)
+    for ev in turns[missing[turns] > 0].tolist():
         old = headroom.power[ev].copy()
         new = headroom.serve(ev, steps)
         if new @ problem.hours <= old @ problem.hours + _EPS:

@@ -46,6 +46,12 @@ class AsLateAsPossible(Algorithm):
                 free[step] -= helper.accept_power(step, free[step])
 
 
+class WithItsOwnConstructor(FirstVehicleFirst):
+    def __init__(self, evs: list[EV], peak_power_demand: list[float], now: datetime) -> None:
+        super().__init__(evs, peak_power_demand, now)
+        self.begun = now
+
+
 class Overcharging(Algorithm):
     def calculate(self) -> None:
         for ev in self.evs:
@@ -114,7 +120,7 @@ def test_a_plan_that_breaks_a_rule_is_refused_whoever_wrote_the_algorithm() -> N
     assert Yard.sent == []
 
 
-@pytest.mark.parametrize("algorithm_cls", [FirstVehicleFirst, GoAlgorithm, PulpNumericalAlgorithm])
+@pytest.mark.parametrize("algorithm_cls", [WithItsOwnConstructor, GoAlgorithm, PulpNumericalAlgorithm])
 def test_a_translation_is_planned_for_by_group_and_an_error_of_one_stops_no_other(
     algorithm_cls: type[Algorithm], monkeypatch: pytest.MonkeyPatch
 ) -> None:
