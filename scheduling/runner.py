@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -44,7 +45,8 @@ def plan_group(
         resolution = (options or Options()).resolution
         begin = round_down_datetime(now.astimezone(UTC), resolution / timedelta(minutes=1))
         limits = translation.get_peak_power_demand(group_name, begin, voltage)
-        given = {} if options is None else {"options": options}
+        # Constructors of the reference system know three arguments.
+        given: dict[str, Any] = {} if options is None else {"options": options}
         algorithm = algorithm_cls(evs, limits, begin, **given)
     else:
         algorithm = algorithm_cls(
