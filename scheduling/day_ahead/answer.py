@@ -114,7 +114,7 @@ def _kpis(solution: Solution, energy: EnergyKpis, money: FinancialKpis) -> dict[
         "workload_battery_percent": round(energy.station_workload_battery_percent, 2),
         "peak_kw": round(energy.station_peak_kw, 2),
         "site_peak_kw": round(site_peak_kw(problem, solution.power, solution.dispatch), 2),
-        "peak_reduction_kw": round(money.peak_reduction_kw, 2),
+        "peak_reduction_kw": round(money.peak_reduction_kw, 2) + 0.0,
     }
 
 
