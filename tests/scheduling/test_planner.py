@@ -16,7 +16,7 @@ from charging.desired import reconcile_station
 from charging.models import Command, InstalledProfile, StationLink
 from depot.models import Connector, Depot, Incident, LoadGroup, Reservation
 from scheduling import planner, triggers
-from scheduling.engine.linear import PulpLinearProgram
+from scheduling.engine import algorithm
 from scheduling.models import Plan, PlanningState, PlanRun
 from tests.factories import (
     make_depot,
@@ -32,6 +32,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 OWNER = "web-1"
+DEFAULT = algorithm(Depot().algorithm)
 
 
 @pytest.fixture
@@ -217,7 +218,7 @@ def test_s14_a_plan_that_the_checker_refuses_is_not_published(depot: Depot, site
     plugged(site)
     first = run(depot)
     commands = Command.objects.count()
-    with patch.object(PulpLinearProgram, "allocate", lambda self, problem: np.full(problem.shape, 50.0)):
+    with patch.object(DEFAULT, "allocate", lambda self, problem: np.full(problem.shape, 50.0)):
         refused = run(depot)
     assert refused.status == "refused"
     assert Command.objects.count() == commands
@@ -229,7 +230,7 @@ def test_s14_a_plan_that_the_checker_refuses_is_not_published(depot: Depot, site
 
 def test_s14_a_solver_that_raises_keeps_the_last_plan(depot: Depot, site: LoadGroup) -> None:
     plugged(site)
-    with patch.object(PulpLinearProgram, "allocate", side_effect=RuntimeError("solver gone")):
+    with patch.object(DEFAULT, "allocate", side_effect=RuntimeError("solver gone")):
         failed = run(depot)
     assert failed.status == "failed"
     assert "solver gone" in failed.message
@@ -237,13 +238,13 @@ def test_s14_a_solver_that_raises_keeps_the_last_plan(depot: Depot, site: LoadGr
 
 def test_s20_an_overtaken_planner_writes_nothing(depot: Depot, site: LoadGroup) -> None:
     plugged(site)
-    original = PulpLinearProgram.allocate
+    original = DEFAULT.allocate
 
     def overtaken(self: Any, problem: Any) -> Any:
         planner.begin(depot)
         return original(self, problem)
 
-    with patch.object(PulpLinearProgram, "allocate", overtaken):
+    with patch.object(DEFAULT, "allocate", overtaken):
         assert planner.plan(depot.pk, "test") is None
     assert not PlanRun.objects.exists()
     assert not Command.objects.filter(natural_key__startswith="plan").exists()
