@@ -133,6 +133,24 @@ def test_a_fallback_below_the_minimum_power_counts_with_its_share() -> None:
     assert power == pytest.approx(np.full((1, 4), 6.0))
 
 
+def test_every_grid_connection_has_its_own_limit_and_the_peak_is_that_of_all() -> None:
+    evs = [vehicle(0, 20.0, nodes=("north",)), vehicle(1, 20.0, nodes=("south",))]
+    tree = PowerTree((Node("north", limit_kw=np.full(4, 3.0)), Node("south", limit_kw=np.full(4, 10.0))))
+    problem = Problem.of(evs, Horizon(NOON, HOUR, 4), tree, [0.1] * 4, Site(demand_charges=(DemandCharge(1.0),)))
+    plan = solved(problem)
+    assert plan.unmet_kwh == pytest.approx([8.0, 0.0])
+    assert problem.money(plan.power).demand == pytest.approx(8.0)
+
+
+def test_a_held_vehicle_gets_nothing_and_a_lowered_maximum_holds_in_its_step() -> None:
+    evs = [vehicle(0, 11.0, hold="fault"), vehicle(1, 22.0)]
+    problem = four_hours(evs, 22.0, [0.1] * 4)
+    top = np.tile([11.0, 2.0, 11.0, 11.0], (2, 1))
+    plan = solved(replace(problem, top_power=top))
+    assert plan.power == pytest.approx(np.array([[0.0] * 4, [11.0, 2.0, 9.0, 0.0]]))
+    assert plan.unmet_kwh == pytest.approx([11.0, 0.0])
+
+
 def test_phases_are_limited_one_by_one() -> None:
     """16 A: a vehicle on L1 leaves the three-phase one what L1 still has; one on L2 would be free."""
     evs = [

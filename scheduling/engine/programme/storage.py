@@ -97,8 +97,8 @@ class Store:
         net = self.net_kw(x)
         path = self.path_kwh(net)
         both = (net + x[self.discharge] > _EPS_KW) & (x[self.discharge] > _EPS_KW)
-        wasted = bool((path > self.most_kwh + _EPS_KWH).any()) or path[-1] > x[self.soe[-1]] + _EPS_KWH
-        if self.row < 0:
-            wasted = bool((path > self.most_kwh + _EPS_KWH).any())
+        overfull = bool((path > self.most_kwh + _EPS_KWH).any())
+        # A vehicle must not end with more than it needs; the site's battery may.
+        too_much = self.row >= 0 and bool(path[-1] > x[self.soe[-1]] + _EPS_KWH)
         too_low = (net < -_EPS_KW) & (path < self.least_kwh - _EPS_KWH)
-        return (both & wasted) | too_low
+        return (both & (overfull or too_much)) | too_low
