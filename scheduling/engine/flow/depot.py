@@ -176,11 +176,12 @@ def _scarcity(network: Network) -> FloatArray:
 
 def _in_force(network: Network) -> BoolArray:
     """Arcs that the plan in force uses, shape (n_arcs,); empty if there is none."""
-    problem = network.problem
-    if all(problem.evs[row].in_force is None for row in network.ev):
+    problem, steps = network.problem, network.problem.horizon.steps
+    promised = {row: ev.in_force for row, ev in enumerate(problem.evs) if ev.in_force is not None}
+    if not promised:
         return np.zeros(0, np.bool_)
     on = np.zeros(problem.shape, np.bool_)
-    for row, ev in enumerate(problem.evs):
-        if ev.in_force is not None:
-            on[row] = ev.in_force > POWER_TOLERANCE_KW
+    for row, power in promised.items():
+        if len(power) == steps:
+            on[row] = power > POWER_TOLERANCE_KW
     return on[network.ev[network.arc_ev], network.arc_step]

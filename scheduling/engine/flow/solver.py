@@ -42,17 +42,16 @@ def solve(problem: Problem, *, deadline_s: float | None = None) -> FlowPlan:
     if filled.missing:
         unmet = unmet_by_class(depot, filled)
         filled = depot.fill(network.need - unmet, by_price)
-    tariff, proven = Tariff.of(network), True
-    if tariff is not None:
-        filled, proven = cheapest_peak(depot, tariff, network.need - unmet, by_price, filled, until)
-    return _plan(network, filled, unmet, proven)
+    tariff = Tariff.of(network)
+    if tariff is None:
+        return _plan(network, filled, unmet, None, proven=True)
+    filled, proven = cheapest_peak(depot, tariff, network.need - unmet, by_price, filled, until)
+    return _plan(network, filled, unmet, tariff.peak_kw(filled.flow.load[0]), proven=proven)
 
 
-def _plan(network: Network, filled: Filled, unmet: IntArray, proven: bool) -> FlowPlan:
+def _plan(network: Network, filled: Filled, unmet: IntArray, peak_kw: float | None, *, proven: bool) -> FlowPlan:
     problem, flow = network.problem, filled.flow
     power = network.power_of(flow.counted + flow.passed if len(flow.passed) else flow.counted)
     unmet_kwh = problem.need_kwh.copy()
     unmet_kwh[network.ev] = unmet / QUANTA_PER_KWH
-    tariff = Tariff.of(network)
-    peak_kw = None if tariff is None else tariff.peak_kw(flow.load[0])
     return FlowPlan(power, unmet_kwh, peak_kw, "optimal" if proven else "feasible")
