@@ -135,10 +135,7 @@ def vehicles_of(wanted: Wanted, now: datetime) -> Vehicles:
     root = depot.load_groups.filter(parent__isnull=True).values_list("slug", flat=True).first()
     place = (root or SITE) if wanted.limit_kw is None else SITE
     if wanted.source == HISTORY:
-        day = depot.local(wanted.start).date()
-        expected = expected_visits(depot, day, now=now)
-        below = [each.node if wanted.limit_kw is None else SITE for each in expected]
-        return _predicted([each.demand for each in expected], below)
+        return _usual(wanted, now)
     demands = list(wanted.rows)
     if wanted.source == SYNTHETIC:
         demands = synthetic_demand(
@@ -192,6 +189,24 @@ def _booked(wanted: Wanted) -> Vehicles:
             continue  # the live planner names such a booking in an incident
         entries.append(_entry(visit.ev, visit.ev.nodes[0] if wanted.limit_kw is None else SITE))
         names[str(visit.ev.ev_id)] = visit.ev.name
+    return Vehicles(entries, names)
+
+
+def _usual(wanted: Wanted, now: datetime) -> Vehicles:
+    """Who usually arrives during the horizon; a second visit of a vehicle is named with its day."""
+    depot, horizon = wanted.depot, wanted.horizon
+    day, last = depot.local(horizon.start).date(), depot.local(horizon.end).date()
+    found: dict[str, tuple[Demand, str]] = {}
+    names: dict[str, str] = {}
+    while day <= last:
+        for each in expected_visits(depot, day, now=now):
+            vehicle = each.demand.vehicle
+            if horizon.start <= each.demand.arrival < horizon.end:
+                key = vehicle if vehicle not in found else f"{vehicle}@{day}"
+                node = each.node if wanted.limit_kw is None else SITE
+                found[key], names[key] = (replace(each.demand, vehicle=key), node), vehicle
+        day += timedelta(days=1)
+    entries = [_entry(demand.ev(), node) for demand, node in found.values()]
     return Vehicles(entries, names)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.utils import timezone
@@ -156,6 +157,25 @@ def test_the_history_is_asked_over_http() -> None:
     day = depot.local(begin).date() + timedelta(days=7)
     (row,) = get(depot, source="history", date=day.isoformat()).json()["demand"]
     assert (row["vehicle"], row["restsOn"], row["parkingDuration"]) == ("van", 1, 4)
+
+
+def test_the_history_is_planned_from_noon_to_noon_over_two_days() -> None:
+    depot = make_depot()
+    group = make_load_group(depot, slug="yard", limit_kw=100)
+    early, late = (make_vehicle(depot, external_id=name, battery_kwh=100) for name in ("early", "late"))
+    connector = make_connector(make_station(depot, load_group=group, connectors=0))
+    for day in (0, 24):  # Mondays and Tuesdays
+        came(early, 1, hour=day + 7, stay=3, connector=connector)
+        came(late, 1, hour=day + 18, stay=10, connector=connector)
+    noon = datetime.combine(MONDAY, time(12), depot.zone)
+    body = {"depot": depot.slug, "start": noon.isoformat(), "demand": "history", "algorithm": "day-ahead-lp"}
+    with patch("scheduling.api.day_ahead_plans.timezone.now", return_value=SUNDAY):
+        plan = post(client_with(), "/api/v1/day-ahead-plans/", body).json()
+        longer = post(client_with(), "/api/v1/day-ahead-plans/", body | {"horizon_hours": 36}).json()
+    assert {each["vehicle"] for each in plan["result"]["vehicles"]} == {"late", "early"}
+    assert plan["result"]["kpis"]["workload_battery_percent"] == 100
+    assert {each["vehicle"] for each in longer["result"]["vehicles"]} == {"late", "early", "late@2026-11-17"}
+    assert {each["name"] for each in longer["result"]["vehicles"]} == {"late", "early"}
 
 
 def test_a_csv_file_is_read_and_checked() -> None:
