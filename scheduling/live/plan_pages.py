@@ -122,7 +122,7 @@ def help_row(stretch: Stretch, names: dict[str, str]) -> HelpRow:
         node=names.get(stretch.node, stretch.node),
         starts_at=stretch.starts_at,
         ends_at=stretch.ends_at,
-        value=words.number(stretch.saved_per_kwh, 3) if stretch.saved_per_kwh else "",
+        value=words.number(stretch.saved_per_kwh, 3),
         serves_more=stretch.serves_more,
     )
 

@@ -147,6 +147,7 @@ def test_the_page_of_a_run_says_it_all(tight: LoadGroup, client: Any) -> None:
     text = page.content.decode()
     assert "One vehicle will miss energy." in text
     assert "Where more power would help" in text
+    assert "serves what is missing" in text
     assert "feeder is full (Hall A)" in text
     short = run.plans.order_by("-shortfall_kwh")[0]
     assert short.remedy.split("'")[0] in text
