@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scheduling.engine import EV, Horizon, Node, PowerTree, Problem, programme
@@ -52,6 +52,7 @@ def four_hours(evs: list[EV], limit: float | list[float], price: list[float], **
 
 @pytest.mark.parametrize("storage", [False, True], ids=["vehicles", "with sun, batteries and giving back"])
 @given(seed=st.integers(0, 10**6))
+@example(seed=5271)  # an early plan of equal relaxed cost would buy and sell at once
 @settings(max_examples=40, deadline=None)
 def test_needs_and_money_equal_those_of_a_second_formulation(seed: int, storage: bool) -> None:
     problem = full_problem(seed, storage=storage)

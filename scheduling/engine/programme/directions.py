@@ -93,6 +93,13 @@ class Directions:
         programme.add_rows(rows)
         self._binaries.append(y)
 
+    def settle(self, programme: Programme, x: FloatArray) -> None:
+        """Keep the meter to the directions of `x` where both at once would pay."""
+        grid = self.model.grid
+        buying = x[grid.bought] >= x[grid.sold]
+        idle = np.where(buying, grid.sold, grid.bought)[self._selling_pays]
+        programme.bound(idle, np.zeros(len(idle)), np.zeros(len(idle)))
+
     def rest(self, programme: Programme) -> None:
         """Without time to choose no store gives; what is bought and sold at once is netted by the meter anyway."""
         for store in self.model.stores:

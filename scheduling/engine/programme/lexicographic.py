@@ -16,6 +16,8 @@ from scheduling.engine.programme.model import Model
 from scheduling.engine.programme.needs import least_missing
 from scheduling.engine.site import Dispatch
 
+_SAME_MONEY = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class ProgrammePlan:
@@ -64,15 +66,15 @@ class _Search:
         status: Literal["optimal", "feasible"] = "optimal"
         try:
             self._decide_needs_and_money()
-            self._keep(self.programme.minimise(self.model.goodness()))
+            self._decide_goodness()
         except SolverFailed:
             if self.best is None:
                 raise
             status = "feasible"
         assert self.best is not None
-        problem, (power, dispatch) = self.model.problem, self.best
-        money = problem.money(power, dispatch).steering
-        return ProgrammePlan(power, dispatch, status, problem.unmet(power), {**self.objectives, "money": money})
+        power, dispatch = self.best
+        objectives = {**self.objectives, "money": self._money(self.best)}
+        return ProgrammePlan(power, dispatch, status, self.model.problem.unmet(power), objectives)
 
     def _decide_needs_and_money(self) -> None:
         missing = self.model.missing
@@ -120,7 +122,18 @@ class _Search:
             self._keep(programme.minimise(money))
             raise
         programme.hold()
+        self.directions.settle(programme, x)
         self._keep(x)
+
+    def _decide_goodness(self) -> None:
+        """Early and stable; should it cost anything after all, the plan of least money stays."""
+        before = self.best
+        self._keep(self.programme.minimise(self.model.goodness()))
+        if before is not None and self._money(self.best) > self._money(before) + _SAME_MONEY:
+            self.best = before
+
+    def _money(self, plan: tuple[FloatArray, Dispatch | None] | None) -> float:
+        return np.inf if plan is None else self.model.problem.money(*plan).steering
 
     def _keep(self, x: FloatArray) -> None:
         """Remember a point that is a plan: one where no store charges and gives at once."""
