@@ -23,6 +23,7 @@ from benchmarks.instances import Instance
 from scheduling.engine import Problem
 from scheduling.engine.arrays import FloatArray
 
+PROJECT = Path(__file__).parents[1]
 LONGEST_S = 180.0
 _BELOW_KW = 1e-3
 
@@ -59,6 +60,7 @@ def measure(method: str, instance: Instance, runs: int) -> Measured:
             text=True,
             timeout=LONGEST_S,
             check=False,
+            cwd=PROJECT,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
     except subprocess.TimeoutExpired:
