@@ -170,7 +170,7 @@ def test_the_milp_finds_the_least_cost_that_a_real_minimum_power_allows() -> Non
 
 
 @pytest.mark.parametrize("solver", ["HiGHS", "CBC"])
-def test_a_proven_milp_is_never_beaten_by_the_repaired_linear_plan(solver: str) -> None:
+def test_a_proven_milp_is_never_beaten_by_the_restored_linear_plan(solver: str) -> None:
     for seed in range(6):
         problem = random_problem(seed)
         lp, milp = (
@@ -228,14 +228,17 @@ def test_wb04_every_departure_up_to_the_horizons_end_is_valid(index: int) -> Non
         assert run.result.power[0].tolist() == pytest.approx([10] * index + [0] * (6 - index))
 
 
-def test_on_the_measured_depot_both_find_the_least_cost() -> None:
+@both
+def test_on_the_measured_depot_both_serve_everybody_at_the_least_cost(kind: type[Algorithm]) -> None:
     problem = reference_problem(40, with_minimum=True)
-    for kind in (DayAheadLP, DayAheadMILP):
-        run = kind(problem.evs, horizon=problem.horizon, tree=problem.tree, price_per_kwh=problem.price_per_kwh)
-        run.calculate()
-        assert run.result.ok
-        assert run.result.shortfalls == ()
-        assert run.result.money.energy == pytest.approx(528.3, rel=1e-3)
+    options = Options(time_limit_s=3.0)
+    run = kind(
+        problem.evs, horizon=problem.horizon, tree=problem.tree, price_per_kwh=problem.price_per_kwh, options=options
+    )
+    run.calculate()
+    assert run.result.ok
+    assert problem.unmet(run.result.power).sum() <= 1e-3 * problem.need_kwh.sum()
+    assert run.result.money.energy == pytest.approx(528.3, rel=1e-3)
 
 
 def test_unmet_prices_rise_by_part_then_by_priority_and_stand_above_every_other_cost() -> None:
