@@ -14,7 +14,7 @@ from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.ev_power import EVPower as _EVPower
 from scheduling.engine.first_come import ranked
 from scheduling.engine.headroom import Headroom, fill
-from scheduling.engine.least_laxity import plan_that_serves_all
+from scheduling.engine.least_laxity import least_laxity_plan, plan_that_serves_all
 from scheduling.engine.making_room import make_room
 from scheduling.engine.problem import Problem
 from scheduling.engine.sharing import able, missing_kwh, serve_the_rest, share_step, without_crumbs
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _EPS = 1e-9
 _ROUNDS_FORWARD = 3
+_WORTH_ANOTHER_RULE = 1e-3  # share of all needs
 
 
 class GoAlgorithm(Algorithm):
@@ -82,12 +83,21 @@ class GoAlgorithm(Algorithm):
         make_room(problem, headroom, urgent_first)
         serve_the_rest(problem, headroom, urgent_first, steps if shifts else steps[::-1])
         self._tell("made room", problem, headroom)
-        return headroom.power
+        return _unless_another_serves_more(problem, headroom.power)
 
     def _tell(self, stage: str, problem: Problem, headroom: Headroom) -> None:
         if _chosen(self.DEBUG, DEBUG):
             missing = float(missing_kwh(problem, headroom.power).sum())
             log.info("%s: %.3f kWh planned, %.3f kWh missing", stage, problem.energy(headroom.power).sum(), missing)
+
+
+def _unless_another_serves_more(problem: Problem, power: FloatArray) -> FloatArray:
+    """The plan, or that of least laxity where the search for room has ended too early to serve nearly as much."""
+    if not missing_kwh(problem, power).any():
+        return power
+    urgent = least_laxity_plan(problem)
+    more = float(problem.energy(urgent).sum() - problem.energy(power).sum())
+    return urgent if more > _WORTH_ANOTHER_RULE * float(problem.need_kwh.sum()) else power
 
 
 def _chosen(own: bool | None, default: bool) -> bool:

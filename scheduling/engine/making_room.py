@@ -15,7 +15,7 @@ from scheduling.engine.sharing import HARDLY_MISSING_KWH, missing_kwh
 _EPS = 1e-9
 _FULL_KW = 1e-7
 _FREE = -1
-_MOST_MOVES = 10_000
+_MOST_EFFORT = 100_000_000  # vehicles x steps looked at: some seconds
 _FIRST_TRIED = 64
 _MOST_FAILURES = 40
 
@@ -43,7 +43,7 @@ def make_room(problem: Problem, headroom: Headroom, turns: IntArray) -> None:
     chains = _Chains(problem, headroom)
     for ev in turns[missing[turns] > 0].tolist():
         failures = 0
-        while missing[ev] > HARDLY_MISSING_KWH and failures < _MOST_FAILURES and chains.moves < _MOST_MOVES:
+        while missing[ev] > HARDLY_MISSING_KWH and failures < _MOST_FAILURES and chains.effort < _MOST_EFFORT:
             chain = chains.shortest(ev)
             if not chain:
                 break
@@ -57,7 +57,7 @@ class _Chains:
 
     def __init__(self, problem: Problem, headroom: Headroom) -> None:
         self.problem, self.headroom = problem, headroom
-        self.moves = 0
+        self.effort = 0
         rows = problem.rows
         # Narrow nodes first: who leaves one makes room in all nodes above it too.
         self.order = np.argsort((rows.coefficients > 0).sum(axis=1), kind="stable")
@@ -68,6 +68,8 @@ class _Chains:
         """What the vehicle alone could charge more."""
         self.spare_kwh = problem.zeros()
         """What the nodes count of its energy."""
+        self.dead = np.zeros((len(self.order), problem.horizon.steps), dtype=np.bool_)
+        """Full rows and steps from which no chain leads into free room, shape (n_rows, steps)."""
         for step in range(problem.horizon.steps):
             self._look_at(step)
 
@@ -81,7 +83,7 @@ class _Chains:
 
     def shortest(self, ev: int) -> list[_Move]:
         """A chain with the fewest moves by which `ev` could charge more, `ev` first; empty: there is none."""
-        seen = np.zeros((len(self.order), self.problem.horizon.steps), dtype=np.bool_)
+        seen = self.dead.copy()
         pending: deque[_Move] = deque()
         found = self._next_moves(np.array([ev]), None, seen)
         while True:
@@ -89,6 +91,7 @@ class _Chains:
                 return found[0].chain()
             pending.extend(found)
             if not pending:
+                self.dead = seen  # what failed once is a closed set: no later move opens it
                 return []
             move = pending.popleft()
             leaving = self.member[self.blocked[move.ev, move.step]] & (self.spare_kwh[:, move.step] > 0)
@@ -97,6 +100,7 @@ class _Chains:
 
     def _next_moves(self, evs: IntArray, after: _Move | None, seen: BoolArray) -> list[_Move]:
         """The largest move into free room, else one for each step and full row that no earlier move has reached."""
+        self.effort += evs.size * seen.shape[1]
         if after is not None:
             evs = evs[np.argsort(-self.spare_kwh[evs, after.step], kind="stable")]
         # Those with most to give first: mostly one of them finds room.
@@ -127,7 +131,6 @@ class _Chains:
         pairs = list(zip(chain, [*chain[1:], None], strict=True))
         most = min([wanted, *(self._most_kwh(move, leaver) for move, leaver in pairs)])
         kwh = self._keeping_minima(pairs, most)
-        self.moves += len(chain)
         if kwh <= HARDLY_MISSING_KWH * 1e-2:
             self.gap_kwh[chain[-1].ev, chain[-1].step] = 0.0  # no way, as long as this step stays as it is
             return 0.0
