@@ -20,8 +20,6 @@ from scheduling.engine.algorithm import Algorithm, Options
 from scheduling.engine.arrays import FloatArray
 from scheduling.engine.ev import EV
 from scheduling.engine.horizon import Horizon
-from scheduling.engine.marginal import marginal_values
-from scheduling.engine.reasons import explain
 from scheduling.engine.site import Battery, DemandCharge, Site
 from scheduling.engine.solution import Solution
 from scheduling.engine.tree import THREE_PHASE_KV, Node, PowerTree
@@ -226,7 +224,7 @@ def result_of(name: str, planned: Algorithm, file: ProblemFile) -> ResultFile:
     money, problem = solution.money, solution.problem
     plans = _plans(solution)
     below = problem.tree.membership(problem.evs)
-    marginal = marginal_values(problem, solution.power)
+    marginal = solution.marginal_values
     value = dict(zip(marginal.nodes, zip(marginal.saved_per_kwh, marginal.serves_more, strict=True), strict=True))
     nothing = (np.zeros(problem.horizon.steps), np.zeros(problem.horizon.steps, dtype=np.bool_))
     groups = []
@@ -400,9 +398,8 @@ def _plans(solution: Solution) -> list[PlanEntry]:
     shortfalls = {shortfall.ev_id: shortfall for shortfall in solution.shortfalls}
     delivered = problem.energy(solution.power) * problem.efficiency
     missing = problem.unmet(solution.power) * problem.efficiency
-    reasons = explain(problem, solution.power)
     plans = []
-    for row, (ev, codes) in enumerate(zip(problem.evs, reasons, strict=True)):
+    for row, (ev, codes) in enumerate(zip(problem.evs, solution.why, strict=True)):
         deferred = ev.ev_id in solution.deferred
         plan = PlanEntry(
             ev_id=ev.ev_id,

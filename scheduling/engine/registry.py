@@ -11,6 +11,7 @@ from scheduling.engine.first_come import FirstComeFirstServed
 from scheduling.engine.go import GoAlgorithm
 from scheduling.engine.least_laxity import LeastLaxityFirst
 from scheduling.engine.linear import PulpLinearProgram
+from scheduling.engine.optimal import OptimalPlanner
 from scheduling.engine.pulp_numerical import PulpNumericalAlgorithm
 from scheduling.engine.round_robin import RoundRobin
 from scheduling.engine.uncontrolled import Uncontrolled
@@ -18,6 +19,7 @@ from scheduling.engine.uncontrolled import Uncontrolled
 ENTRY_POINT_GROUP = "fleet_depot.algorithms"
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
+    "optimal": OptimalPlanner,
     "day-ahead-lp": DayAheadLP,
     "day-ahead-milp": DayAheadMILP,
     "pulp-lp": PulpLinearProgram,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from scheduling.engine.problem import Problem
 
 NO_LIMIT = 1e12
+THREE_PHASE_KV = 0.69
+"""kW of a balanced three-phase load per A on each phase at 230 V."""
 
 
 @dataclass(frozen=True, eq=False)
