@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
@@ -34,8 +34,10 @@ class Need:
         return Need(whole, None if minimum_kwh is None else min(max(minimum_kwh, 0.0), whole))
 
     def at_least(self, kwh: float) -> Need:
-        """Not less than `kwh`, unless it is nothing at all."""
-        return replace(self, kwh=kwh) if NOTHING_KWH < self.kwh < kwh else self
+        """Not less than `kwh`, unless it is nothing at all; what is added comes after everybody's needs."""
+        if not NOTHING_KWH < self.kwh < kwh:
+            return self
+        return Need(kwh, self.kwh if self.minimum_kwh is None else self.minimum_kwh)
 
 
 @dataclass(frozen=True)

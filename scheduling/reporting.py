@@ -21,6 +21,7 @@ from scheduling.models import Plan, PlanRun
 from scheduling.needs import Visit
 from scheduling.worth import NodeValues
 
+HARDLY_SHORT_KWH = 0.01
 WORTH_NOTHING = 5e-5  # money per kWh
 
 
@@ -37,8 +38,11 @@ def plan_rows(solution: Solution, visits: dict[EV, Visit], run: PlanRun) -> list
     rows = []
     for index, ev in enumerate(solution.problem.evs):
         visit, power = visits[ev], solution.power[index] * visits[ev].power_share
-        shortfall = shortfalls.get(ev.ev_id) if ev.hold != "override" else None  # what an operator gives is unknown
         energy = float(power @ hours)
+        shortfall = shortfalls.get(ev.ev_id) if ev.hold != "override" else None  # what an operator gives is unknown
+        missing = min(shortfall.kwh * visit.power_share, visit.need_kwh - energy) if shortfall else 0.0
+        if missing < HARDLY_SHORT_KWH:  # it misses a part of what was added to make a whole step of a small rest
+            shortfall, missing = None, 0.0
         rows.append(
             Plan(
                 run=run,
@@ -54,7 +58,7 @@ def plan_rows(solution: Solution, visits: dict[EV, Visit], run: PlanRun) -> list
                 why=told(why, index, run.depot),
                 need_kwh=round(visit.need_kwh, 3),
                 energy_kwh=round(energy, 3),
-                shortfall_kwh=round(shortfall.kwh * visit.power_share, 3) if shortfall else 0.0,
+                shortfall_kwh=round(missing, 3),
                 shortfall_reason=shortfall.reason if shortfall else "",
                 remedy=shortfall.sentence(clock_of(run.depot))[:500] if shortfall else "",
                 remedies=[remedy_as_data(remedy) for remedy in shortfall.remedies] if shortfall else [],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from charging.models import Command
 from depot.models import Depot, LoadGroup
 from scheduling.live.first_heat import first_heat
 from scheduling.live.snapshot import snapshot
@@ -113,7 +114,6 @@ def test_the_heatmap_is_true_to_time(depot: Depot, site: LoadGroup) -> None:
 
 
 def test_the_same_plan_on_another_grid_is_not_sent_again(depot: Depot, site: LoadGroup) -> None:
-    from charging.models import Command
 
     stay(site, now=timezone.now(), hours=20, energy_kwh=100, soc=0)
     plan(depot.pk, "test")

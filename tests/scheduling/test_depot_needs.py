@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
-from charging.models import ConnectorState
+from charging.models import Command, ConnectorState
 from depot.models import Connector, Depot, LoadGroup
+from scheduling.engine import Problem
 from scheduling.engine.shortfall import shortfalls_of
 from scheduling.live.words import REASONS
 from scheduling.planner import plan
@@ -156,7 +158,6 @@ def test_a_vehicle_at_a_faulted_charger_is_held_and_its_draw_is_counted(depot: D
 
 
 def test_the_plan_shows_why_a_held_vehicle_gets_nothing(depot: Depot, site: LoadGroup) -> None:
-    from django.utils import timezone
 
     faulted = stay(site, now=timezone.now())
     ConnectorState.objects.filter(connector=faulted.connector).update(status="Faulted")
@@ -178,9 +179,6 @@ def manual_outlet(site: LoadGroup) -> Connector:
 
 
 def test_held_vehicles_get_no_profile(depot: Depot, site: LoadGroup) -> None:
-    from django.utils import timezone
-
-    from charging.models import Command
 
     session = stay(site, now=timezone.now())
     ConnectorState.objects.filter(connector=session.connector).update(status="Faulted")
@@ -192,9 +190,27 @@ def test_a_vehicle_that_is_held_misses_what_it_needs(depot: Depot, site: LoadGro
     session = stay(site, now=NOW, energy_kwh=20)
     ConnectorState.objects.filter(connector=session.connector).update(status="Faulted")
     translation, evs = world(depot, NOW)
-    from scheduling.engine import Problem
 
     horizon = translation.get_horizon(depot.slug, NOW)
     problem = Problem.of(evs, horizon, translation.get_power_tree(depot.slug, horizon))
     (shortfall,) = shortfalls_of(problem, problem.zeros())
     assert shortfall.kwh == pytest.approx(20)
+
+
+def test_what_makes_a_small_rest_a_whole_step_comes_after_everybodys_needs(depot: Depot, site: LoadGroup) -> None:
+    stay(site, now=NOW, energy_kwh=0.3, vehicle_fields={"charging_efficiency": 1})
+    ev = only_ev(depot, NOW)
+    assert ev.energy == pytest.approx(6 * 0.69 / 4)
+    assert ev.minimum_energy == pytest.approx(0.3)
+
+
+def test_nothing_is_missing_where_only_a_part_of_that_step_is(depot: Depot, site: LoadGroup) -> None:
+    Depot.objects.update(departure_margin_minutes=0)
+    now = timezone.now()
+    stay(site, now=now - timedelta(hours=1), hours=1.1, energy_kwh=0.4)  # leaves in six minutes: 2.2 kWh at most
+    LoadGroup.objects.update(limit_kw=4.2)
+    run = plan(depot.pk, "test")
+    assert run is not None
+    row = run.plans.get()
+    assert row.energy_kwh >= row.need_kwh
+    assert (row.shortfall_kwh, row.remedy, run.shortfall_kwh) == (0, "", 0)
