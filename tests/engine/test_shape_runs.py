@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 
@@ -39,7 +40,7 @@ def too_short(problem: Problem, row: int, plan: FloatArray) -> bool:
         goes_on = (begin == 0 and charging) or end == problem.horizon.steps
         if not goes_on and borders[end] - borders[begin] < ev.min_on:
             return True
-    pauses = [(e, s) for (_, e), (s, _) in zip(runs[:-1], runs[1:], strict=True)]
+    pauses = [(e, s) for (_, e), (s, _) in itertools.pairwise(runs)]
     if ev.in_force is not None and ev.in_force[0] > 0 and problem.first_step[row] == 0 and runs and runs[0][0] > 0:
         pauses.append((0, runs[0][0]))
     return any(borders[s] - borders[e] < ev.min_off for e, s in pauses)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from scheduling.engine.arrays import FloatArray, IntArray
-from scheduling.engine.flow.compiled import compiled
+from scheduling.engine.flow.compiled import compiled, inner
 from scheduling.engine.shape.board import FROZEN, Board
 from scheduling.engine.shape.moves import (
     EPS,
@@ -25,13 +25,13 @@ from scheduling.engine.shape.moves import (
     without_dust,
 )
 
-_LOW, _NEAR, _CHANGE, _START, _FAR = 1000, 40, 4, 2, 1
+_LOW, _NEAR, _CHANGE, _START, _FAR = 1000, 40, 4, 2, 3
 LOW_ONLY = _LOW // 2
 """Least gain that only an exchange against a power below the minimum has."""
 
 
 @inlined
-def _border(before: float, after: float) -> int:
+def unrest_between(before: float, after: float) -> int:
     """Unrest between two neighbouring powers."""
     if abs(after - before) <= SAME_KW:
         return 0
@@ -39,20 +39,22 @@ def _border(before: float, after: float) -> int:
 
 
 @inlined
-def _off(p: float, wish: float, weight: int) -> int:
+def off_wish(p: float, wish: float, soon: bool) -> int:
     """Unrest of a power that is not what the plan in force says; nan: there is none."""
-    return weight if abs(p - wish) > SAME_KW else 0
+    if abs(p - wish) > SAME_KW:
+        return _NEAR if soon else _FAR
+    return 0
 
 
 @inlined
 def _relief(power: FloatArray, wish: FloatArray, near: int, i: int, t: int, p: float) -> int:
     """How much less unrest vehicle i has with power p in step t; at the horizon's ends nothing changes."""
-    had, weight = power[i, t], _NEAR if t < near else _FAR
-    relief = _off(had, wish[i, t], weight) - _off(p, wish[i, t], weight)
+    had = power[i, t]
+    relief = off_wish(had, wish[i, t], t < near) - off_wish(p, wish[i, t], t < near)
     if t > 0:
-        relief += _border(power[i, t - 1], had) - _border(power[i, t - 1], p)
+        relief += unrest_between(power[i, t - 1], had) - unrest_between(power[i, t - 1], p)
     if t + 1 < power.shape[1]:
-        relief += _border(had, power[i, t + 1]) - _border(p, power[i, t + 1])
+        relief += unrest_between(had, power[i, t + 1]) - unrest_between(p, power[i, t + 1])
     return relief
 
 
@@ -64,11 +66,11 @@ def _joint(power: FloatArray, i: int, t: int, p: float, u: int, q: float) -> int
     if t > u:
         t, p, u, q = u, q, t, p
     before, after = power[i, t], power[i, u]
-    counted = 2 * _border(before, after) - _border(p, after) - _border(before, q)
-    return _border(before, after) - _border(p, q) - counted
+    counted = 2 * unrest_between(before, after) - unrest_between(p, after) - unrest_between(before, q)
+    return unrest_between(before, after) - unrest_between(p, q) - counted
 
 
-@compiled
+@inner
 def _partner(
     b: Board, busy: IntArray, wish: FloatArray, near: int, i: int, t: int, p: float, u: int, q: float, least: int
 ) -> int:
@@ -101,7 +103,7 @@ def _partner(
     return -1
 
 
-@compiled
+@inner
 def _calm_step(
     b: Board, busy: IntArray, wish: FloatArray, near: int, i: int, t: int, p: float, alone: bool, least: int
 ) -> int:
@@ -137,8 +139,8 @@ def _calm_step(
     return -1
 
 
-@compiled
-def _busy(b: Board) -> IntArray:
+@inner
+def busy_vehicles(b: Board) -> IntArray:
     """How many and which vehicles charge in each step now, (steps, n_ev + 1)."""
     busy = np.zeros((len(b.hours), len(b.first) + 1), np.int64)
     for i in range(len(b.first)):
@@ -158,7 +160,7 @@ def calm(
     `wish` (n_ev, steps) is the plan in force, nan where there is none, `near` the steps of the next hour. `restless`
     (n_ev,) is 1 for vehicles worth a look, and is kept up to date. `alone`: moves without a partner are allowed.
     """
-    made, busy = 0, _busy(b)
+    made, busy = 0, busy_vehicles(b)
     targets = np.empty(3)
     for i in range(begin, end):
         if restless[i] == 0.0 or b.mobility[i] == FROZEN:
@@ -171,11 +173,11 @@ def calm(
             low = is_low(had, b.least[i])
             if least >= LOW_ONLY and not low:
                 continue
-            off_wish = t < near and abs(had - wish[i, t]) > SAME_KW
-            if not low and not off_wish and (abs(had - left) <= SAME_KW or abs(had - right) <= SAME_KW):
+            unwished = t < near and abs(had - wish[i, t]) > SAME_KW
+            if not low and not unwished and (abs(had - left) <= SAME_KW or abs(had - right) <= SAME_KW):
                 continue
             targets[0], targets[1] = (0.0, b.least[i]) if low else (left, right)
-            targets[2] = wish[i, t] if off_wish else had
+            targets[2] = wish[i, t] if unwished else had
             for k in range(3):
                 p = targets[k]
                 if (

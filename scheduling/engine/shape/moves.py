@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from scheduling.engine.flow.compiled import compiled
+from scheduling.engine.flow.compiled import inner
 from scheduling.engine.shape.board import FROZEN, MOVABLE, Board
 
 inlined = njit(forceinline=True)
@@ -35,7 +35,7 @@ def is_thinkable(power: float, now: float, most: float, mobility: int) -> bool:
     return mobility == MOVABLE or (mobility != FROZEN and (power > 0.0) == (now > 0.0))
 
 
-@compiled
+@inner
 def reach(b: Board, i: int, t: int) -> float:
     """Most that the vehicle may have in the step beside all others, kW; never less than it has."""
     now = b.power[i, t]
@@ -46,7 +46,7 @@ def reach(b: Board, i: int, t: int) -> float:
     return float(max(now, min(top, b.most[i, t], now + max(b.lift[t], 0.0))))
 
 
-@compiled
+@inner
 def settle(b: Board, i: int, t: int, power: float) -> None:
     """Give the vehicle this power in the step, whatever it had."""
     before = b.power[i, t]
@@ -60,7 +60,7 @@ def settle(b: Board, i: int, t: int, power: float) -> None:
     b.power[i, t] = power
 
 
-@compiled
+@inner
 def pair_fits(b: Board, i: int, power_i: float, j: int, power_j: float, t: int) -> bool:
     """Whether all rows stand the step when two vehicles have these powers; their sum is what it was."""
     more_i = counted(power_i, b.free[i]) - counted(b.power[i, t], b.free[i])

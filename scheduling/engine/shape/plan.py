@@ -8,6 +8,7 @@ import numpy as np
 
 from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.problem import Problem
+from scheduling.engine.shape.blocks import calm_blocks
 from scheduling.engine.shape.board import Board, board_of, by_urgency, missing_by_class
 from scheduling.engine.shape.exchanges import LOW_ONLY, calm
 from scheduling.engine.shape.milp import SemiContinuous
@@ -24,10 +25,11 @@ _SMALL = 30
 """Vehicles up to which the whole depot is one mixed-integer programme of about a second."""
 _MILP_SECONDS = 1.0
 _ROUNDS_AGAINST_LOW = 3
-_SMOOTHING_PASSES = 4
+_SMOOTHING_PASSES = 8
 _CHUNK = 500
 _PARTNERS, _TRIES, _SHUFFLES = 40, 1000, 400
-_HIGHER = (1.01, 1.03, 1.1, 1.3, 2.0, 4.0, np.inf)
+_HIGHER = tuple(1.0 + 0.01 * 2**k for k in range(16))
+"""Shares of the peak up to which the site may grow, one after the other, where energy does not fit below it."""
 
 
 def shaped(problem: Problem, power: FloatArray, *, deadline_s: float | None = None) -> FloatArray:
@@ -52,9 +54,10 @@ def shaped(problem: Problem, power: FloatArray, *, deadline_s: float | None = No
 
 
 def periods(power: FloatArray) -> IntArray:
-    """Periods of each vehicle's charging profile over the horizon, shape (n_ev,), of a plan (n_ev, steps)."""
-    changes: IntArray = (np.abs(np.diff(power, axis=1)) > SAME_KW).sum(axis=1)
-    return changes + 1
+    """Periods of each vehicle's charging profile in a plan (n_ev, steps), from its first power on, shape (n_ev,)."""
+    idle_first = np.concatenate([np.zeros((len(power), 1)), power], axis=1)
+    changes: IntArray = (np.abs(np.diff(idle_first, axis=1)) > SAME_KW).sum(axis=1)
+    return changes
 
 
 def _within_limits(problem: Problem, power: FloatArray) -> FloatArray:
@@ -104,6 +107,9 @@ def _usable(problem: Problem, linear: FloatArray, until: float) -> FloatArray:
     plan = board.power
     if len(problem.evs) <= _SMALL and (_is_short(problem, linear, plan) or _is_dear(problem, linear, plan)):
         plan = _by_milp(problem, linear, plan, highest, min(_MILP_SECONDS, until - perf_counter()))
+        if np.isfinite(highest).any() and _is_short(problem, linear, plan):
+            anywhere = np.full(problem.horizon.steps, np.inf)
+            plan = _by_milp(problem, linear, plan, anywhere, min(_MILP_SECONDS, until - perf_counter()))
     for factor in _HIGHER:
         if not np.isfinite(highest).any() or not _is_short(problem, linear, plan) or perf_counter() > until:
             break
@@ -168,8 +174,9 @@ def _calmed(problem: Problem, plan: FloatArray, linear: FloatArray, until: float
             if perf_counter() > until:
                 break
             end = min(begin + _CHUNK, n)
+            made += calm_blocks(board, wish, near, begin, end, not problem.site.has_storage)
             made += calm(board, wish, near, begin, end, restless, not problem.site.has_storage, 1)
-        if made <= n // 100:
+        if made <= n // 200:
             break
     return _without_ripple(board.power)
 

@@ -15,11 +15,12 @@ from scheduling.engine.ev import EV
 from scheduling.engine.flow.readiness import cache_folder
 from scheduling.engine.horizon import Horizon
 from scheduling.engine.problem import Problem
-from scheduling.engine.shape import exchanges, runs, service
+from scheduling.engine.shape import blocks, exchanges, runs, service
 from scheduling.engine.shape.board import Board, board_of, by_urgency
 from scheduling.engine.tree import PowerTree
 
 _KERNELS = (
+    blocks.calm_blocks,
     exchanges.calm,
     runs.plan_runs,
     service.settle_low_powers,
@@ -53,6 +54,7 @@ def warm_up() -> None:
 def _use_every_kernel(problem: Problem, board: Board) -> None:
     order, wish = by_urgency(problem), np.full(problem.shape, np.nan)
     exchanges.calm(board, wish, 0, 0, 1, np.ones(1), True, exchanges.LOW_ONLY)
+    blocks.calm_blocks(board, wish, 0, 0, 1, True)
     service.settle_low_powers(board)
     service.serve_in_order(board, order)
     service.make_way(board, order, 1, 1)

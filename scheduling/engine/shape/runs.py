@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scheduling.engine.arrays import FloatArray, IntArray
-from scheduling.engine.flow.compiled import compiled
+from scheduling.engine.flow.compiled import compiled, inner
 from scheduling.engine.problem import Problem
 from scheduling.engine.shape.board import MOVABLE, RUNS_KEPT, Board
 from scheduling.engine.shape.moves import EPS, inlined, reach, settle
@@ -47,7 +47,7 @@ def _run_may(b: Board, i: int, s: int, e: int, hours: float, on: float, before: 
     return hours >= on - _SLACK_H or continues or e == len(b.hours)
 
 
-@compiled
+@inner
 def keeps_runs(b: Board, i: int, on: float, off: float, before: int) -> bool:
     """Whether no run and no pause of the vehicle is too short."""
     t, last_end = b.first[i], -1
@@ -68,7 +68,7 @@ def keeps_runs(b: Board, i: int, on: float, off: float, before: int) -> bool:
     return True
 
 
-@compiled
+@inner
 def _best_runs(
     b: Board, i: int, top: FloatArray, worth: FloatArray, on: float, off: float, before: int, charging: IntArray
 ) -> None:
@@ -103,7 +103,7 @@ def _best_runs(
         e = start_from[end_from[e]]
 
 
-@compiled
+@inner
 def _priced_runs(
     b: Board, i: int, top: FloatArray, level: FloatArray, on: float, off: float, before: int, least: bool, out: IntArray
 ) -> None:
@@ -130,7 +130,7 @@ def _priced_runs(
             out[:] = trial
 
 
-@compiled
+@inner
 def _fill_runs(b: Board, i: int, charging: IntArray) -> None:
     """The minimum in every step of the runs, then the rest of the need in the cheapest of them.
 
@@ -149,7 +149,7 @@ def _fill_runs(b: Board, i: int, charging: IntArray) -> None:
             settle(b, i, t, min(reach(b, i, t), b.power[i, t] + b.left[i] / b.hours[t]))
 
 
-@compiled
+@inner
 def _one_short_run(b: Board, i: int, top: FloatArray, charging: IntArray) -> None:
     """Best effort for a need below that of one run at the minimum: the cheapest place for a run that is too short."""
     charging[:] = 0

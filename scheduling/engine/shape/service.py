@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scheduling.engine.arrays import FloatArray, IntArray
-from scheduling.engine.flow.compiled import compiled
+from scheduling.engine.flow.compiled import compiled, inner
 from scheduling.engine.shape.board import MOVABLE, Board
 from scheduling.engine.shape.moves import EPS, inlined, is_low, reach, settle
 
@@ -28,7 +28,7 @@ def settle_low_powers(b: Board) -> None:
                 _move_or_drop(b, i, t)
 
 
-@compiled
+@inner
 def _move_or_drop(b: Board, i: int, t: int) -> None:
     """Put a low power onto another step, or take what it lacks from one, at least cost; else it is dropped."""
     had = b.power[i, t]
@@ -54,7 +54,7 @@ def _move_or_drop(b: Board, i: int, t: int) -> None:
         settle(b, i, best_u, 0.0 if abs(q) < EPS else q)
 
 
-@compiled
+@inner
 def serve(b: Board, i: int, since: int) -> None:
     """Give the vehicle what it misses in the cheapest steps from `since` on, each 0 or at least its minimum."""
     for t in b.cheapest:
@@ -72,7 +72,7 @@ def serve(b: Board, i: int, since: int) -> None:
             _gather(b, i, t, top, since)
 
 
-@compiled
+@inner
 def _gather(b: Board, i: int, t: int, top: float, since: int) -> None:
     """Start to charge in a step for which too little need is left, with what other steps have above the minimum.
 
@@ -147,7 +147,7 @@ def _is_better(missing: FloatArray, dearer: float, sideways: bool) -> bool:
     return sideways or dearer < -1e-9
 
 
-@compiled
+@inner
 def replan(b: Board, group: IntArray, missing: FloatArray, sideways: bool) -> bool:
     """Plan a few vehicles anew, one after the other, and keep that if it is better; `missing` is room for sums."""
     missing[:] = 0.0
@@ -172,7 +172,7 @@ def replan(b: Board, group: IntArray, missing: FloatArray, sideways: bool) -> bo
     return False
 
 
-@compiled
+@inner
 def _in_the_way(b: Board, i: int, partners: IntArray) -> int:
     """Fill `partners` with those that charge under a common row while i is there, the most energy first; how many."""
     energy = np.zeros(len(b.first))
