@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -40,7 +41,9 @@ def figures(title: str, rows: Iterable[Row]) -> Table:
 
 
 def shown(value: float) -> str:
-    """Four significant digits, whole numbers in full."""
+    """Four significant digits, whole numbers in full; a dash for what was not measured."""
+    if math.isnan(value):
+        return "-"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"

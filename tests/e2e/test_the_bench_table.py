@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ def test_a_page_without_the_mark_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0, "0"), (0.5, "0.5"), (1.23456, "1.235"), (0.00012, "1.20e-04"), (23000.4, "23,000")]
+    ("value", "shown"),
+    [(0.0, "0"), (0.5, "0.5"), (1.23456, "1.235"), (0.00012, "1.20e-04"), (23000.4, "23,000"), (math.nan, "-")],
 )
 def test_values_have_four_digits(value: float, shown: str) -> None:
     assert rows.shown(value) == shown
