@@ -6,14 +6,15 @@ from time import perf_counter
 
 import numpy as np
 
-from scheduling.engine import programme
+from scheduling.engine import programme, shape
 from scheduling.engine.algorithm import Algorithm
 from scheduling.engine.arrays import POWER_TOLERANCE_KW, FloatArray
+from scheduling.engine.first_come import serve_one_by_one
 from scheduling.engine.model import linear_model
 from scheduling.engine.problem import Problem
-from scheduling.engine.promises import keep_promises
 from scheduling.engine.pulp_highs import SolverFailed, pulp_problem, solve
-from scheduling.engine.repair import repair, worth_of_unmet
+
+_LEAST_SECONDS = 0.05
 
 
 class PulpLinearProgram(Algorithm):
@@ -52,9 +53,6 @@ class PulpLinearProgram(Algorithm):
             self.status = "optimal"
         except SolverFailed as error:
             self.status = f"fallback: {error}"
+        start = serve_one_by_one(problem, problem.laxity_hours) if self._relaxed is None else self._relaxed
         with self.stage("repair"):
-            start = problem.zeros() if self._relaxed is None else self._relaxed
-            enough = worth_of_unmet(problem, start) if self._relaxed is not None else 0.0
-            best = repair(problem, start, least_worth=enough)
-        with self.stage("keep"):
-            return keep_promises(problem, best)
+            return shape.shaped(problem, start, deadline_s=max(self._until - perf_counter(), _LEAST_SECONDS))
