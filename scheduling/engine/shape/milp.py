@@ -17,7 +17,7 @@ from scheduling.engine.shape.board import need_classes
 from scheduling.engine.shape.runs import WAS_OFF, WAS_ON, shortest_runs
 
 _INF = float("inf")
-_HELD_KWH = 1e-4
+_HELD_KWH = 1e-5
 _NO_RUN_BELOW = 0.02
 """Share of full power that a vehicle without a minimum has at least in every step of a run."""
 _EPS = 1e-9
