@@ -50,7 +50,7 @@ class Depot(models.Model):
 
     planning_enabled = models.BooleanField(default=True)
     algorithm = models.CharField(
-        max_length=50, default="pulp-lp", validators=[validate_algorithm], help_text="name of a registered algorithm"
+        max_length=50, default="optimal", validators=[validate_algorithm], help_text="name of a registered algorithm"
     )
     resolution_minutes = models.PositiveSmallIntegerField(
         default=15, validators=[MinValueValidator(1), MaxValueValidator(60)], help_text="length of a planning step, min"
