@@ -9,7 +9,7 @@ from __future__ import annotations
 from scheduling.engine.arrays import FloatArray, IntArray
 from scheduling.engine.flow.compiled import compiled, inner
 from scheduling.engine.shape.board import MOVABLE, Board
-from scheduling.engine.shape.exchanges import busy_vehicles, off_wish, unrest_between
+from scheduling.engine.shape.exchanges import EARLY_ENOUGH_H, busy_vehicles, off_wish, unrest_between
 from scheduling.engine.shape.moves import EPS, SAME_KW, inlined, is_low, pair_fits, reach, settle, without_dust
 
 _LONGEST = 16
@@ -61,7 +61,9 @@ def _move(b: Board, i: int, s: int, u: int, size: int, more: float) -> None:
 
 @inner
 def _moves_alone(b: Board, i: int, s: int, u: int, size: int, more: float) -> bool:
-    """Whether the block may move without a partner: at the same prices, into room."""
+    """Whether the block may move without a partner: at the same prices, into room, and early enough."""
+    if (u < s) != (more > 0.0) and b.hours[max(s, u) + size : b.last[i]].sum() < EARLY_ENOUGH_H:
+        return False
     for k in range(size):
         if abs(b.price[s + k] - b.price[u + k]) > EPS:
             return False

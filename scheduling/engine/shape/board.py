@@ -55,7 +55,7 @@ def board_of(problem: Problem, power: FloatArray, highest: FloatArray) -> Board:
     steps = problem.horizon.steps
     need = np.minimum(problem.need_kwh, problem.deliverable_kwh)
     alike = np.unique(np.column_stack([coefficients.T, problem.free_power]), axis=0, return_inverse=True)[1]
-    mobility = np.where((power < 0).any(axis=1), FROZEN, MOVABLE)
+    mobility = np.where((power < 0).any(axis=1) | (problem.discharge_power > 0), FROZEN, MOVABLE)
     return Board(
         hours=np.ascontiguousarray(problem.hours),
         price=np.ascontiguousarray(problem.steering_price),

@@ -3,7 +3,7 @@
 Vehicle i gives power in one step to j and takes as much energy back in another; where two steps cost the same and
 there is room, it moves alone. An exchange is made if it lowers the unrest of the two: powers below the minimum weigh
 most, then what differs from the plan in force within the next hour, then changes of power and starts, then what
-differs later.
+differs later. For fewer changes nothing moves alone to a later step within the last hour of a stay.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from scheduling.engine.shape.moves import (
 )
 
 _LOW, _NEAR, _CHANGE, _START, _FAR = 1000, 40, 4, 2, 3
+EARLY_ENOUGH_H = 1.0
 LOW_ONLY = _LOW // 2
 """Least gain that only an exchange against a power below the minimum has."""
 
@@ -124,8 +125,9 @@ def _calm_step(
         gain += (_LOW if is_low(now, smallest) else 0) - (_LOW if is_low(q, smallest) else 0)
         if gain < least:
             continue
-        raised, top = (u, q) if q > now else (t, p)
-        if alone and abs(price[t] - price[u]) <= EPS and top <= reach(b, i, raised) + EPS:
+        raised, lowered, top = (u, t, q) if q > now else (t, u, p)
+        worth_a_delay = raised < lowered or here >= _NEAR or b.hours[raised + 1 : b.last[i]].sum() >= EARLY_ENOUGH_H
+        if alone and worth_a_delay and abs(price[t] - price[u]) <= EPS and top <= reach(b, i, raised) + EPS:
             settle(b, i, t, p)
             settle(b, i, u, q)
             return i

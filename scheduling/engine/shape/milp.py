@@ -68,18 +68,43 @@ class SemiContinuous:
         """
         until = perf_counter() + time_limit_s
         solver = self._draft.solver(self._gap)
-        solver.setSolution(len(self._on), self._on.astype(np.int32), self._on_values())
-        served = self.served_in(self._power)
-        values: FloatArray | None = None
-        for rank, row in enumerate(self._class_rows):
-            if served[rank] < enough[rank] and self._most_served[rank] > served[rank] + _HELD_KWH:
-                values, proven = self._solved(solver, -self._class_costs(rank), until, values)
-                if not proven or values is None:
-                    return self._plan(values), False
-                served = np.array([weights @ values for weights in self._class_weights])
-            solver.changeRowBounds(int(row), float(served[rank] - _HELD_KWH), _INF)
+        self._begin_with = self._on_values()
+        values = self._serving(solver, enough, until) if np.isfinite(enough).all() else None
+        if values is None:
+            values, proven = self._most_by_class(solver, enough, until)
+            if not proven:
+                return self._plan(values), False
         values, proven = self._solved(solver, self._money, until, values)
         return self._plan(values), proven
+
+    def _serving(self, solver: Any, enough: FloatArray, until: float) -> FloatArray | None:
+        """Any plan that serves enough in every class; None if there is none or it takes too long.
+
+        The question whether is answered several times as fast as the question how much.
+        """
+        rows, unlimited = self._class_rows.astype(np.int32), np.full(self.classes, _INF)
+        solver.changeRowsBounds(len(rows), rows, enough, unlimited)
+        half = perf_counter() + 0.5 * (until - perf_counter())
+        values, proven = self._solved(solver, np.zeros(self._draft.width), half, None)
+        if not proven:
+            solver.changeRowsBounds(len(rows), rows, -unlimited, unlimited)
+        return values if proven else None
+
+    def _most_by_class(self, solver: Any, enough: FloatArray, until: float) -> tuple[FloatArray | None, bool]:
+        """The most served energy, class by class, each held for the next; the values, and whether all are proven."""
+        served = self.served_in(self._power)
+        values: FloatArray | None = None
+        reached = True  # where a class gets less than enough, the ones behind it may get more
+        for rank, row in enumerate(self._class_rows):
+            wanted = min(enough[rank] if reached else _INF, self._most_served[rank] - _HELD_KWH)
+            if served[rank] < wanted:
+                values, proven = self._solved(solver, -self._class_costs(rank), until, values)
+                if not proven or values is None:
+                    return values, False
+                served = np.array([weights @ values for weights in self._class_weights])
+            reached = reached and bool(served[rank] >= enough[rank])
+            solver.changeRowBounds(int(row), float(served[rank] - _HELD_KWH), _INF)
+        return values, True
 
     def _solved(
         self, solver: Any, costs: FloatArray, until: float, before: FloatArray | None
@@ -93,12 +118,14 @@ class SemiContinuous:
         solver.setOptionValue("time_limit", float(solver.getRunTime() + left))
         columns = np.arange(len(costs), dtype=np.int32)
         solver.changeColsCost(len(costs), columns, costs)
+        # A change of costs makes HiGHS forget where to begin.
+        solver.setSolution(len(self._on), self._on.astype(np.int32), self._begin_with)
         solver.run()
         proven = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
         if solver.getInfo().primal_solution_status != int(highspy.SolutionStatus.kSolutionStatusFeasible):
             return before, False
         values = np.array(solver.getSolution().col_value)
-        solver.setSolution(len(self._on), self._on.astype(np.int32), np.round(values[self._on]))
+        self._begin_with = np.round(values[self._on])
         return values, proven
 
     def _plan(self, values: FloatArray | None) -> FloatArray:

@@ -20,10 +20,11 @@ from scheduling.engine.shape.runs import keep_whole_runs
 from scheduling.engine.shape.service import cheapen, make_way, serve_in_order, settle_low_powers, shuffle
 
 _ENOUGH = 2e-4  # share of the served energy that may be missing beside the linear optimum: a fifth of the promised gap
+_ALL_BUT = 1e-6  # the same share for a mixed-integer programme, which mostly reaches all of it
 _DEAR = 5e-4  # share of the money above the linear optimum: half of the promised gap
 _SMALL = 30
 """Vehicles up to which the whole depot is one mixed-integer programme of about a second."""
-_MILP_SECONDS = 1.0
+_MILP_SECONDS = 1.2
 _ROUNDS_AGAINST_LOW = 3
 _SMOOTHING_PASSES = 8
 _CHUNK = 500
@@ -40,14 +41,14 @@ def shaped(problem: Problem, power: FloatArray, *, deadline_s: float | None = No
     step is kept where possible; money grows only by what minimum powers make unavoidable, and the site's peak only if
     the energy of the optimum cannot be served below it. Vehicles that give back keep their powers. A need too small
     for the shortest run is served by a run as long as the need. Deterministic, unless `deadline_s` (from now) ends the
-    search early; the plan is valid then as well. Until the room's code is compiled (`ready`), only minimum powers hold.
+    search early; the plan is valid then as well. Until the room's code is compiled (`ready`), nothing is smoothed.
     """
     if not power.size:
         return power.copy()
     until = perf_counter() + (np.inf if deadline_s is None else deadline_s)
     linear = _within_limits(problem, power)
     if not ready():
-        return plainly_shaped(problem, linear)
+        return _finished(problem, linear, plainly_shaped(problem, linear), until)
     plan = _usable(problem, linear, until)
     plan = kept_promises(problem, plan, _highest_load(problem, np.maximum(linear, plan)))
     return _calmed(problem, plan, linear, until)
@@ -104,18 +105,25 @@ def _usable(problem: Problem, linear: FloatArray, until: float) -> FloatArray:
     _serve_missing(problem, board, linear, until)
     if _is_dear(problem, linear, board.power):
         cheapen(board, 0)
-    plan = board.power
-    if len(problem.evs) <= _SMALL and (_is_short(problem, linear, plan) or _is_dear(problem, linear, plan)):
-        plan = _by_milp(problem, linear, plan, highest, min(_MILP_SECONDS, until - perf_counter()))
-        if np.isfinite(highest).any() and _is_short(problem, linear, plan):
-            anywhere = np.full(problem.horizon.steps, np.inf)
-            plan = _by_milp(problem, linear, plan, anywhere, min(_MILP_SECONDS, until - perf_counter()))
+    plan = _finished(problem, linear, board.power, until)
     for factor in _HIGHER:
         if not np.isfinite(highest).any() or not _is_short(problem, linear, plan) or perf_counter() > until:
             break
         board = board_of(problem, plan, highest * factor)
         _serve_missing(problem, board, linear, until)
         plan = board.power
+    return plan
+
+
+def _finished(problem: Problem, linear: FloatArray, plan: FloatArray, until: float) -> FloatArray:
+    """The plan of a small depot made as good as the mixed-integer programme can in its time, where it falls behind."""
+    if len(problem.evs) > _SMALL or not (_is_short(problem, linear, plan) or _is_dear(problem, linear, plan)):
+        return plan
+    highest = _highest_load(problem, linear)
+    plan = _by_milp(problem, linear, plan, highest, min(_MILP_SECONDS, until - perf_counter()))
+    if np.isfinite(highest).any() and _is_short(problem, linear, plan):
+        anywhere = np.full(problem.horizon.steps, np.inf)
+        plan = _by_milp(problem, linear, plan, anywhere, min(_MILP_SECONDS, until - perf_counter()))
     return plan
 
 
@@ -157,8 +165,9 @@ def _is_dear(problem: Problem, linear: FloatArray, plan: FloatArray) -> bool:
 
 def _by_milp(problem: Problem, linear: FloatArray, plan: FloatArray, highest: FloatArray, seconds: float) -> FloatArray:
     """The best plan that the mixed-integer programme finds in the time; the linear optimum says when it is enough."""
-    programme = SemiContinuous(problem, plan, np.arange(len(problem.evs)), highest, gap=_ENOUGH)
-    enough = programme.served_in(linear) - 0.5 * _ENOUGH * float(problem.energy(linear) @ problem.efficiency)
+    taking = np.flatnonzero(problem.discharge_power <= 0)
+    programme = SemiContinuous(problem, plan, taking, highest, gap=_ENOUGH)
+    enough = programme.served_in(linear) - _ALL_BUT * float(problem.energy(linear) @ problem.efficiency)
     return programme.best(enough, seconds)[0]
 
 

@@ -30,6 +30,7 @@ _KERNELS = (
     service.cheapen,
     service.adopt,
 )
+_COMPILED_ROOMS = ("blocks", "board", "exchanges", "moves", "runs", "service")
 _STAMP = f"shape.{sys.implementation.cache_tag}.compiled"
 
 
@@ -74,7 +75,8 @@ def _on_disk() -> bool:
 
 @cache
 def _fingerprint() -> str:
-    sources = [path.stat() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    folder = Path(__file__).parent
+    sources = [(folder / f"{room}.py").stat() for room in _COMPILED_ROOMS]
     files = " ".join(f"{source.st_mtime_ns}.{source.st_size}" for source in sources)
     return f"{files} {version('numba')} {version('numpy')}"
 

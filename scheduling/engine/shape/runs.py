@@ -151,7 +151,8 @@ def _fill_runs(b: Board, i: int, charging: IntArray) -> None:
 
 @inner
 def _one_short_run(b: Board, i: int, top: FloatArray, charging: IntArray) -> None:
-    """Best effort for a need below that of one run at the minimum: the cheapest place for a run that is too short."""
+    """Best effort for a need below that of one run at the minimum, or where a pause would last too long to be served:
+    the cheapest place for one run; energy comes before times."""
     charging[:] = 0
     best, begin, stop = 1e300, -1, -1
     for s in range(b.first[i], b.last[i]):
