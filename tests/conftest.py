@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 from django.conf import settings
+
+from scheduling.engine import flow, shape
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -48,11 +51,19 @@ CHROMIUM_ARGUMENTS = [
 # --- which tests run -------------------------------------------------------------------------------------------------
 
 
+def compile_the_planner() -> None:
+    """Once for all processes of the run, so that tests judge the compiled planner and never wait for it half-way."""
+    if not (flow.ready() and shape.ready()):
+        subprocess.run([sys.executable, "-m", "scheduling.engine.flow.warm"], cwd=Path(__file__).parents[1], check=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     shutil.rmtree(settings.VAR, ignore_errors=True)  # of a killed run with the same process id
     Path(settings.STATIC_ROOT).mkdir(parents=True)
     Path(settings.VAR).chmod(0o700)
     config.add_cleanup(lambda: shutil.rmtree(settings.VAR, ignore_errors=True))
+    if not hasattr(config, "workerinput"):
+        compile_the_planner()
     if "services" in REQUIRED and not SERVICES_GIVEN:
         raise pytest.UsageError(f"REQUIRE names services, but there is {NO_SERVICES}.")
     if ON_SERVICES and (problem := services_problem()):

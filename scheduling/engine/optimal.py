@@ -40,6 +40,8 @@ class OptimalPlanner(Algorithm):
     def allocate(self, problem: Problem) -> FloatArray:
         """Power per EV and step, kW, shape (n_ev, steps)."""
         self._until = perf_counter() + self.options.time_limit_s
+        if not (flow.ready() and shape.ready()):
+            flow.warm_in_background()
         narrowed = programme.careful(problem)
         power = self._along_tapers(narrowed)
         if narrowed is problem:
@@ -71,13 +73,11 @@ class OptimalPlanner(Algorithm):
         return plan if early is None or _is_worse(problem, early, plan) else early
 
     def _linear(self, problem: Problem) -> FloatArray:
-        if not not_a_flow(problem):
-            if flow.ready():
-                with self.stage("flow"):
-                    plan = flow.solve(problem, deadline_s=self._seconds_left())
-                self.status = plan.status
-                return plan.power
-            flow.warm_in_background()
+        if flow.ready() and not not_a_flow(problem):
+            with self.stage("flow"):
+                plan = flow.solve(problem, deadline_s=self._seconds_left())
+            self.status = plan.status
+            return plan.power
         with self.stage("programme"):
             try:
                 solved = programme.solve(problem, time_limit_s=self._seconds_left())

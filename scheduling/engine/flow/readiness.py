@@ -43,9 +43,11 @@ def warm_up() -> None:
 
 
 def warm_in_background() -> None:
-    """Start one child process of low priority that fills the cache; nothing if it is full or cannot be kept."""
+    """Start one child process of low priority that fills the engine's caches; nothing if they are full or not kept."""
+    from scheduling.engine import shape
+
     global _child
-    if _child is None and cache_folder() is not None and not ready():
+    if _child is None and cache_folder() is not None and not (ready() and shape.ready()):
         path = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
         _child = subprocess.Popen(
             [sys.executable, "-m", "scheduling.engine.flow.warm"],
