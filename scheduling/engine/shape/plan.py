@@ -28,6 +28,7 @@ _MILP_SECONDS = 1.2
 _ROUNDS_AGAINST_LOW = 3
 _SMOOTHING_PASSES = 8
 _CHUNK = 500
+_MANY_ORDERS = 100
 _PARTNERS, _TRIES, _SHUFFLES = 40, 1000, 400
 _HIGHER = tuple(1.0 + 0.01 * 2**k for k in range(16))
 """Shares of the peak up to which the site may grow, one after the other, where energy does not fit below it."""
@@ -51,7 +52,7 @@ def shaped(problem: Problem, power: FloatArray, *, deadline_s: float | None = No
         return _finished(problem, linear, plainly_shaped(problem, linear), until)
     plan = _usable(problem, linear, until)
     plan = kept_promises(problem, plan, _highest_load(problem, np.maximum(linear, plan)))
-    return _calmed(problem, plan, linear, until)
+    return _calmed(problem, plan, until)
 
 
 def periods(power: FloatArray) -> IntArray:
@@ -171,21 +172,39 @@ def _by_milp(problem: Problem, linear: FloatArray, plan: FloatArray, highest: Fl
     return programme.best(enough, seconds)[0]
 
 
-def _calmed(problem: Problem, plan: FloatArray, linear: FloatArray, until: float) -> FloatArray:
-    """The plan with fewer starts and periods and nearer to the plan in force, at the same load in every step."""
+def _calmed(problem: Problem, plan: FloatArray, until: float) -> FloatArray:
+    """The plan with fewer starts and periods and nearer to the plan in force, at the same load in every step.
+
+    Where exchanges end depends on their order, so a small depot without promises tries several and takes the calmest.
+    """
+    n, promised = len(plan), not np.isnan(plan_in_force(problem)).all()
+    if n > _MANY_ORDERS or promised:
+        return _calmed_in_order(problem, plan, until, blocks_first=True, chunk=_CHUNK)
+    tried = [
+        _calmed_in_order(problem, plan, until, blocks_first=first, chunk=chunk)
+        for first in (True, False)
+        for chunk in (n, n // 2 + 1)
+    ]
+    return min(tried, key=lambda calmed: int(periods(calmed).sum()))
+
+
+def _calmed_in_order(problem: Problem, plan: FloatArray, until: float, *, blocks_first: bool, chunk: int) -> FloatArray:
     board = board_of(problem, plan, _highest_load(problem, plan))
     keep_whole_runs(problem, board, by_urgency(problem))
-    wish, near = plan_in_force(problem), near_steps(problem)
+    wish, near, alone = plan_in_force(problem), near_steps(problem), not problem.site.has_storage
     n, restless = len(plan), np.ones(len(plan))
     for _ in range(_SMOOTHING_PASSES):
         made = 0
-        for begin in range(0, n, _CHUNK):
+        for begin in range(0, n, chunk):
             if perf_counter() > until:
                 break
-            end = min(begin + _CHUNK, n)
-            made += calm_blocks(board, wish, near, begin, end, not problem.site.has_storage)
-            made += calm(board, wish, near, begin, end, restless, not problem.site.has_storage, 1)
-        if made <= n // 200:
+            end = min(begin + chunk, n)
+            if blocks_first:
+                made += calm_blocks(board, wish, near, begin, end, alone)
+            made += calm(board, wish, near, begin, end, restless, alone, 1)
+            if not blocks_first:
+                made += calm_blocks(board, wish, near, begin, end, alone)
+        if made <= (n // 10 if n > _CHUNK else 0):
             break
     return _without_ripple(board.power)
 
