@@ -190,7 +190,8 @@ def visit_of_reservation(
     vehicle = reservation.vehicle
     state = socs.get(reservation.vehicle_id)
     soc = state.soc_percent if state is not None else None
-    arrival = max(reservation.starts_at, now)
+    # Plans count in whole seconds: a fraction would cost the step that begins with the arrival.
+    arrival = max(reservation.starts_at.replace(microsecond=0), now)
     departure = max(reservation.ends_at, arrival + timedelta(minutes=1))
     need = need_of(reservation, vehicle, soc, 0.0, reservation.connector, depot)
     ev = engine_ev(

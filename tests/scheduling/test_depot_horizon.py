@@ -77,6 +77,15 @@ def test_no_part_of_a_step_before_a_departure_is_lost(depot: Depot, site: LoadGr
     assert row.energy_kwh == pytest.approx(most * left, rel=0.01)
 
 
+def test_a_booking_that_begins_in_the_second_of_the_plan_may_use_the_first_step(depot: Depot, site: LoadGroup) -> None:
+    begins = NOW + timedelta(milliseconds=430)
+    make_reservation(
+        connector=outlet(site), vehicle=make_vehicle(depot, soc_percent=20), starts_at=begins, ends_at=begins + HOUR
+    )
+    translation, (ev,) = world(depot, NOW + timedelta(milliseconds=900))
+    assert ev.arrival_index(horizon=translation.get_horizon(depot.slug, translation.now)) == 0
+
+
 def test_a_run_keeps_its_borders(depot: Depot, site: LoadGroup) -> None:
     stay(site, now=timezone.now(), hours=1.1)
     run = plan(depot.pk, "test")
