@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 
 import structlog
@@ -100,6 +101,9 @@ class HttpApi:
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_s) as response:  # noqa: S310
                 answer = json.load(response)
+        except HTTPError as error:
+            error.close()  # it is the answer too, and holds the connection
+            raise BadAnswer(f"{path}: {error}") from error
         except (OSError, ValueError) as error:
             raise BadAnswer(f"{path}: {error}") from error
         if not isinstance(answer, dict):
