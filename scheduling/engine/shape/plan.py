@@ -204,7 +204,7 @@ def _calmed_in_order(problem: Problem, plan: FloatArray, until: float, *, blocks
             made += calm(board, wish, near, begin, end, restless, alone, 1)
             if not blocks_first:
                 made += calm_blocks(board, wish, near, begin, end, alone)
-        if made <= (n // 10 if n > _CHUNK else 0):
+        if made <= (n // 3 if n > _CHUNK else 0):
             break
     return _without_ripple(board.power)
 
