@@ -229,7 +229,8 @@ def test_sun_battery_and_giving_back_are_parts_of_the_same_problem() -> None:
             "battery": {"capacity_kwh": 10, "soe_kwh": 0, "charge_kw": 10, "discharge_kw": 10, "efficiency": 1},
         }
     )
-    assert min(battery.battery_kw) < 0 < max(battery.battery_kw)  # type: ignore[type-var]
+    assert battery.battery_kw
+    assert min(battery.battery_kw) < 0 < max(battery.battery_kw)
     giving = changed("prices_per_kwh", [0.5] * 4 + [0.1] * 4)
     giving["evs"][0] |= {"soc": 50, "battery_kwh": 40, "discharge_power": 10, "energy": 0}
     giving["building_load_kw"] = 10
