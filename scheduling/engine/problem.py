@@ -177,7 +177,8 @@ class Problem:
         What a vehicle gives back makes no room for others: it may stop at any moment.
         """
         free = self.free_power if rows is None else self.free_power[rows]
-        return np.maximum(power - free[:, None], 0.0)
+        excess: FloatArray = power - free[:, None]
+        return np.maximum(excess, 0.0, out=excess)
 
     def energy(self, power: FloatArray) -> FloatArray:
         """Energy per vehicle at the meter, kWh, shape (n_ev,)."""

@@ -54,7 +54,6 @@ def board_of(problem: Problem, power: FloatArray, highest: FloatArray) -> Board:
     ev, row = np.nonzero(coefficients.T)
     steps = problem.horizon.steps
     need = np.minimum(problem.need_kwh, problem.deliverable_kwh)
-    alike = np.unique(np.column_stack([coefficients.T, problem.free_power]), axis=0, return_inverse=True)[1]
     mobility = np.where((power < 0).any(axis=1) | (problem.discharge_power > 0), FROZEN, MOVABLE)
     return Board(
         hours=np.ascontiguousarray(problem.hours),
@@ -73,13 +72,21 @@ def board_of(problem: Problem, power: FloatArray, highest: FloatArray) -> Board:
         row_start=np.searchsorted(ev, np.arange(len(problem.evs) + 1)).astype(np.int64),
         row=row.astype(np.int64),
         weight=np.ascontiguousarray(coefficients[row, ev]),
-        kin=alike.reshape(-1).astype(np.int64),
+        kin=_kin(coefficients, problem.free_power),
         mobility=mobility.astype(np.int64),
         power=np.array(power, dtype=np.float64, order="C"),
         left=need - problem.energy(power),
         room=np.ascontiguousarray(limits - coefficients @ problem.excess_power(power)),
         lift=np.ascontiguousarray(highest - power.sum(axis=0)),
     )
+
+
+def _kin(coefficients: FloatArray, free: FloatArray) -> IntArray:
+    """Number of each vehicle's kin, who count alike in the same rows, (n_ev,)."""
+    numbers: dict[tuple[bytes, float], int] = {}
+    columns = zip(np.ascontiguousarray(coefficients.T), free.tolist(), strict=True)
+    kin = [numbers.setdefault((column.tobytes(), fallback), len(numbers)) for column, fallback in columns]
+    return np.array(kin, dtype=np.int64)
 
 
 def need_classes(problem: Problem) -> tuple[IntArray, IntArray]:

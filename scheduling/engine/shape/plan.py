@@ -51,8 +51,9 @@ def shaped(problem: Problem, power: FloatArray, *, deadline_s: float | None = No
     if not ready():
         return _finished(problem, linear, plainly_shaped(problem, linear), until)
     plan = _usable(problem, linear, until)
-    plan = kept_promises(problem, plan, _highest_load(problem, np.maximum(linear, plan)))
-    return _calmed(problem, plan, until)
+    highest = _highest_load(problem, np.maximum(linear, plan))
+    del linear  # large depots are planned in little memory
+    return _calmed(problem, kept_promises(problem, plan, highest), until)
 
 
 def periods(power: FloatArray) -> IntArray:
@@ -77,7 +78,7 @@ def _within_limits(problem: Problem, power: FloatArray) -> FloatArray:
         excess = np.maximum(plan[:, step] - problem.free_power, 0.0)
         share = rows.limits[row, step] / float(rows.coefficients[row] @ excess)
         plan[members, step] -= (excess * max(1.0 - share, 0.0))[members]
-    return plan
+    return power if (plan == power).all() else plan
 
 
 def _highest_load(problem: Problem, plan: FloatArray) -> FloatArray:
@@ -177,28 +178,42 @@ def _calmed(problem: Problem, plan: FloatArray, until: float) -> FloatArray:
 
     Where exchanges end depends on their order, so a small depot without promises tries several and takes the calmest.
     """
-    n, promised = len(plan), not np.isnan(plan_in_force(problem)).all()
-    if n > _MANY_ORDERS or promised:
-        return _calmed_in_order(problem, plan, until, blocks_first=True, chunk=_CHUNK)
-    tried = [
-        _calmed_in_order(problem, plan, until, blocks_first=first, chunk=chunk)
-        for first in (True, False)
-        for chunk in (n, n // 2 + 1)
-    ]
-    return min(tried, key=lambda calmed: int(periods(calmed).sum()))
+    promised = not np.isnan(plan_in_force(problem)).all()
+    if len(plan) > _MANY_ORDERS or promised:
+        return _calmed_in_order(problem, plan, until, blocks_first=True)
+    best, fewest = plan, np.inf
+    for order in _orders(problem):
+        turned, back = problem.rearranged(order), np.argsort(order)
+        for blocks_first in (True, False):
+            calmed = _calmed_in_order(turned, plan[order], until, blocks_first=blocks_first)
+            if (count := _changes_while_there(turned, calmed)) < fewest:
+                best, fewest = calmed[back], count
+    return best
 
 
-def _calmed_in_order(problem: Problem, plan: FloatArray, until: float, *, blocks_first: bool, chunk: int) -> FloatArray:
+def _changes_while_there(problem: Problem, plan: FloatArray) -> int:
+    """How often powers change between arrivals and departures: what chargers have to be told."""
+    changes = np.abs(np.diff(plan, axis=1)) > SAME_KW
+    return int((changes & problem.present[:, 1:] & problem.present[:, :-1]).sum())
+
+
+def _orders(problem: Problem) -> tuple[IntArray, ...]:
+    """Several orders of the vehicles, each (n_ev,): as they are, and by the time they can spare."""
+    as_they_are, by_laxity = np.arange(len(problem.evs)), np.argsort(problem.laxity_hours, kind="stable")
+    return as_they_are, as_they_are[::-1], by_laxity, by_laxity[::-1]
+
+
+def _calmed_in_order(problem: Problem, plan: FloatArray, until: float, *, blocks_first: bool) -> FloatArray:
     board = board_of(problem, plan, _highest_load(problem, plan))
     keep_whole_runs(problem, board, by_urgency(problem))
     wish, near, alone = plan_in_force(problem), near_steps(problem), not problem.site.has_storage
     n, restless = len(plan), np.ones(len(plan))
     for _ in range(_SMOOTHING_PASSES):
         made = 0
-        for begin in range(0, n, chunk):
+        for begin in range(0, n, _CHUNK):
             if perf_counter() > until:
                 break
-            end = min(begin + chunk, n)
+            end = min(begin + _CHUNK, n)
             if blocks_first:
                 made += calm_blocks(board, wish, near, begin, end, alone)
             made += calm(board, wish, near, begin, end, restless, alone, 1)
