@@ -181,13 +181,13 @@ def _calmed(problem: Problem, plan: FloatArray, until: float) -> FloatArray:
     promised = not np.isnan(plan_in_force(problem)).all()
     if len(plan) > _MANY_ORDERS or promised:
         return _calmed_in_order(problem, plan, until, blocks_first=True)
-    best, fewest = plan, np.inf
-    for order in _orders(problem):
-        turned, back = problem.rearranged(order), np.argsort(order)
+    best, fewest = plan.copy(), np.inf
+    for order in _orders(problem, plan):
+        turned = problem.rearranged(order)
         for blocks_first in (True, False):
             calmed = _calmed_in_order(turned, plan[order], until, blocks_first=blocks_first)
             if (count := _changes_while_there(turned, calmed)) < fewest:
-                best, fewest = calmed[back], count
+                best[order], fewest = calmed, count
     return best
 
 
@@ -197,9 +197,10 @@ def _changes_while_there(problem: Problem, plan: FloatArray) -> int:
     return int((changes & problem.present[:, 1:] & problem.present[:, :-1]).sum())
 
 
-def _orders(problem: Problem) -> tuple[IntArray, ...]:
-    """Several orders of the vehicles, each (n_ev,): as they are, and by the time they can spare."""
-    as_they_are, by_laxity = np.arange(len(problem.evs)), np.argsort(problem.laxity_hours, kind="stable")
+def _orders(problem: Problem, plan: FloatArray) -> tuple[IntArray, ...]:
+    """Several orders of the vehicles that have power: as they are, and by the time they can spare."""
+    as_they_are = np.flatnonzero(plan.any(axis=1))
+    by_laxity = as_they_are[np.argsort(problem.laxity_hours[as_they_are], kind="stable")]
     return as_they_are, as_they_are[::-1], by_laxity, by_laxity[::-1]
 
 
